@@ -1,0 +1,1 @@
+"""Text in, verdict out. Knows neither FastAPI nor an HTTP client."""

@@ -1,0 +1,1 @@
+"""Typed settings and the data they load: policies, lexicons, the catalog."""

@@ -1,0 +1,1 @@
+"""Load tests and benchmarks. They know the gateway only as a URL."""

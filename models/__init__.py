@@ -1,0 +1,1 @@
+"""The catalog of served models, adapters, the engine launcher and the starter model."""

@@ -1,0 +1,1 @@
+"""The starter model: a seeded recipe and the result it gives."""

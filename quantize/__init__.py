@@ -1,0 +1,1 @@
+"""Offline quantization: recipe -> artefact -> evaluation -> card."""
