@@ -1,0 +1,75 @@
+"""Read settings files into typed settings, with errors that name the file, the field and the mend."""
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from configs.schema import CatalogSettings, ComplianceSettings, Settings, Strict
+
+CONFIG_DIR = Path(__file__).resolve().parent
+DEFAULT_PATH = CONFIG_DIR / "opcgate.yaml"
+S = TypeVar("S", bound=Strict)
+
+
+class SettingsError(Exception):
+    """A settings file can't be read or breaks the schema; the message names file, field and mend."""
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Load a deployment's settings; paths in it are resolved against the file's own folder.
+
+    The file is `path`, else `$OPCGATE_CONFIG`, else `configs/opcgate.yaml`. `$OPCGATE_DATABASE_URL`
+    overrides the database, so that its password need not be written into a file.
+    Raises SettingsError.
+    """
+    chosen = path or Path(os.environ.get("OPCGATE_CONFIG", DEFAULT_PATH))
+    settings = _parse(Settings, chosen)
+    base = chosen.resolve().parent
+    compliance = settings.compliance
+    database = settings.database
+    if url := os.environ.get("OPCGATE_DATABASE_URL"):
+        database = _validated(type(database), database.model_dump() | {"url": url}, "$OPCGATE_DATABASE_URL")
+    return settings.model_copy(
+        update={
+            "database": database,
+            "catalog": base / settings.catalog,
+            "compliance": ComplianceSettings(
+                policy=base / compliance.policy,
+                lexicons=tuple(base / one for one in compliance.lexicons),
+                allow_lists=tuple(base / one for one in compliance.allow_lists),
+                deadline_seconds=compliance.deadline_seconds,
+            ),
+        }
+    )
+
+
+def load_catalog(path: Path) -> CatalogSettings:
+    """Load a catalog file. Local model and adapter paths stay as written. Raises SettingsError."""
+    return _parse(CatalogSettings, path)
+
+
+def _parse(schema: type[S], path: Path) -> S:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such file. Name an existing one with --config.") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: can't be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is not UTF-8. Save it as UTF-8.") from None
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f":{where.line + 1}" if where else ""
+        raise SettingsError(f"{path}{line}: is not YAML ({getattr(error, 'problem', error)}).") from None
+    return _validated(schema, {} if raw is None else raw, str(path))
+
+
+def _validated(schema: type[S], raw: object, where: str) -> S:
+    try:
+        return schema.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in one['loc']) or '(file)'}: {one['msg']}" for one in error.errors()]
+        raise SettingsError(f"{where}: " + "; ".join(lines)) from None

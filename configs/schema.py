@@ -1,0 +1,173 @@
+"""Typed settings of a deployment. Units are in the names; unknown keys are errors."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class Strict(BaseModel):
+    """Base of every settings model: frozen, and a misspelt key is refused rather than ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ListenSettings(Strict):
+    """Where the gateway listens and what it accepts at the door."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
+    drain_seconds: float = Field(10.0, gt=0)
+
+
+class DatabaseSettings(Strict):
+    """The store of keys and request records: SQLite by default, PostgreSQL for several replicas."""
+
+    url: str = "sqlite+aiosqlite:///.state/opcgate.db"
+    key_cache_seconds: float = Field(5.0, ge=0)
+
+    @field_validator("url")
+    @classmethod
+    def _driver_is_async(cls, url: str) -> str:
+        if not url.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
+            raise ValueError("start with sqlite+aiosqlite:// or postgresql+asyncpg://")
+        return url
+
+    def public_url(self) -> str:
+        """The address without user name and password, fit for a log."""
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+class LimitSettings(Strict):
+    """What one key may ask for at once; the engine's own limits come on top."""
+
+    concurrent_requests_per_key: int = Field(64, ge=1)
+    choices_per_request: int = Field(8, ge=1)
+
+
+class UpstreamSettings(Strict):
+    """How long the gateway waits for an engine node before it answers with an error."""
+
+    connect_seconds: float = Field(3.0, gt=0)
+    first_byte_seconds: float = Field(120.0, gt=0)
+    idle_seconds: float = Field(60.0, gt=0)
+    whole_answer_seconds: float = Field(600.0, gt=0)
+    probe_interval_seconds: float = Field(5.0, gt=0)
+    probe_timeout_seconds: float = Field(10.0, gt=0)
+    connections_per_node: int = Field(1024, ge=1)
+
+
+class NodeSettings(Strict):
+    """One engine node: an address that answers vLLM's API, and the catalog models that it serves."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    url: str = Field(pattern=r"^https?://")
+    models: tuple[str, ...] = Field(min_length=1)
+
+
+class ComplianceSettings(Strict):
+    """Which rules the pipeline is built from. Paths are relative to the settings file's folder."""
+
+    policy: Path = Path("policies/base.yaml")
+    lexicons: tuple[Path, ...] = (Path("lexicons/starter.tsv"),)
+    allow_lists: tuple[Path, ...] = (Path("lexicons/allow.tsv"),)
+    deadline_seconds: float = Field(2.0, gt=0)
+
+
+class EngineSettings(Strict):
+    """The engine that `opcgate up` starts beside the gateway."""
+
+    model: str = "opc-starter"
+    host: str = "127.0.0.1"
+    port: int = Field(8001, ge=1, le=65535)
+    kv_cache_gib: int = Field(1, ge=1)
+    start_timeout_seconds: float = Field(600.0, gt=0)
+
+
+class Settings(Strict):
+    """A whole deployment, as `configs/opcgate.yaml` states it."""
+
+    listen: ListenSettings = ListenSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    limits: LimitSettings = LimitSettings()
+    upstream: UpstreamSettings = UpstreamSettings()
+    compliance: ComplianceSettings = ComplianceSettings()
+    engine: EngineSettings = EngineSettings()
+    catalog: Path = Path("models.yaml")
+    nodes: tuple[NodeSettings, ...] = Field(min_length=1)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("nodes")
+    @classmethod
+    def _names_are_unique(cls, nodes: tuple[NodeSettings, ...]) -> tuple[NodeSettings, ...]:
+        names = [node.name for node in nodes]
+        if len(set(names)) != len(names):
+            raise ValueError("two nodes share a name; give each its own")
+        return nodes
+
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ModelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,95}$")]
+
+
+class SourceSettings(Strict):
+    """Where weights come from: exactly one of a local path, a Hugging Face id or a ModelScope id."""
+
+    path: Path | None = None
+    huggingface: str | None = None
+    modelscope: str | None = None
+    revision: str | None = None
+
+    def kind(self) -> str:
+        """`path`, `huggingface` or `modelscope`."""
+        return next(name for name in ("path", "huggingface", "modelscope") if getattr(self, name) is not None)
+
+    def model_post_init(self, _context: object) -> None:
+        given = [name for name in ("path", "huggingface", "modelscope") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one of path, huggingface, modelscope")
+
+
+class AdapterSettings(Strict):
+    """A LoRA adapter that is served under a public id on top of its base model."""
+
+    id: ModelId
+    path: Path
+    description_zh: str = ""
+    description_en: str = ""
+
+
+class ModelSettings(Strict):
+    """One catalog entry: a base model, how vLLM is to run it, and its adapters."""
+
+    id: ModelId
+    source: SourceSettings
+    context_tokens: int = Field(ge=64)
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    quantization: str | None = None
+    tool_parser: str | None = None
+    reasoning_parser: str | None = None
+    engine_args: tuple[str, ...] = ()
+    licence: str = ""
+    description_zh: str = ""
+    description_en: str = ""
+    max_lora_rank: int = Field(16, ge=1)
+    adapters: tuple[AdapterSettings, ...] = ()
+
+
+class CatalogSettings(Strict):
+    """The catalog file: every model that a deployment may serve."""
+
+    models: tuple[ModelSettings, ...] = Field(min_length=1)
+
+    @field_validator("models")
+    @classmethod
+    def _ids_are_unique(cls, models: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
+        ids = [entry.id for entry in models] + [a.id for entry in models for a in entry.adapters]
+        doubled = sorted({one for one in ids if ids.count(one) > 1})
+        if doubled:
+            raise ValueError(f"id used twice: {', '.join(doubled)}")
+        return models
