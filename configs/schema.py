@@ -52,8 +52,7 @@ class UpstreamSettings(Strict):
     """How long the gateway waits for an engine node before it answers with an error."""
 
     connect_seconds: float = Field(3.0, gt=0)
-    first_byte_seconds: float = Field(120.0, gt=0)
-    idle_seconds: float = Field(60.0, gt=0)
+    idle_seconds: float = Field(120.0, gt=0)
     whole_answer_seconds: float = Field(600.0, gt=0)
     probe_interval_seconds: float = Field(5.0, gt=0)
     probe_timeout_seconds: float = Field(10.0, gt=0)

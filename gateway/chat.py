@@ -1,0 +1,125 @@
+"""One request, top to bottom.
+
+authenticate -> reserve -> check the body -> scan the prompt -> pick a node -> stream from vLLM ->
+hold-back gate -> settle. `stream=false` takes the same way: its answer is a stream of one event.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from compliance.pipeline import Pipeline
+from gateway.errors import ClientGone, GatewayError, PromptRefused, RecordFailed
+from gateway.guard import AnswerGuard
+from gateway.keys import KeyRing
+from gateway.metrics import Metrics
+from gateway.nodes import Node, Nodes
+from gateway.prompt import scan_prompt
+from gateway.quota import Quota
+from gateway.record import Recorder, RequestEntry
+from gateway.request import CheckedRequest, Surface, parse_request
+from gateway.upstream import Event, Transport
+from models.catalog import ServedModel
+
+
+GONE = (asyncio.CancelledError, GeneratorExit, ClientGone)
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Everything a request meets on its way, constructed in `build_app`."""
+
+    keys: KeyRing
+    quota: Quota
+    pipeline: Pipeline
+    nodes: Nodes
+    transport: Transport
+    recorder: Recorder
+    metrics: Metrics
+    clock: Callable[[], float]
+    max_choices: int
+
+
+async def answer(
+    gateway: Gateway,
+    surface: Surface,
+    authorization: bytes | None,
+    read_body: Callable[[], Awaitable[bytes]],
+    entry: RequestEntry,
+) -> AsyncIterator[Event]:
+    """Serve one request as events that are safe to send; the row is settled before the last byte goes out.
+
+    Raises GatewayError, before the first event or between two. Close it to abort the request on the node.
+    """
+    async with settled(gateway, entry):
+        caller = await gateway.keys.authenticate(authorization)
+        entry.key_id = caller.key_id
+        with gateway.quota.reserve(caller):
+            request, model = await checked(gateway, surface, read_body, entry)
+            await scan_prompt(gateway.pipeline, request, entry)
+            with gateway.nodes.pick(model) as node:
+                entry.node = node.name
+                async with aclosing(guarded(gateway, request, model, node, entry)) as events:
+                    async for event in events:
+                        yield event
+
+
+async def checked(
+    gateway: Gateway, surface: Surface, read_body: Callable[[], Awaitable[bytes]], entry: RequestEntry
+) -> tuple[CheckedRequest, ServedModel]:
+    """The request, well formed and for a model that exists."""
+    request = parse_request(surface, await read_body(), max_choices=gateway.max_choices)
+    entry.streamed = request.stream
+    model = gateway.nodes.resolve(request.model)
+    entry.model = model.id
+    return request, model
+
+
+async def guarded(
+    gateway: Gateway, request: CheckedRequest, model: ServedModel, node: Node, entry: RequestEntry
+) -> AsyncIterator[Event]:
+    """The node's events with only what the pipeline lets through."""
+    guard = AnswerGuard(gateway.pipeline, request, entry)
+    url = node.settings.url + request.surface.path
+    body = request.upstream_body(model.served_name)
+    async with aclosing(gateway.transport.events(url, body, stream=request.stream)) as events:
+        async for event in events:
+            safe = guard.apply(event)
+            if entry.first_byte_at is None and safe is not None:
+                entry.first_byte_at = gateway.clock()
+            if safe is not None:
+                yield safe
+            if guard.cut:
+                break  # leaving the block closes the stream, and the node aborts what is left
+    entry.outcome = "cut" if guard.any_cut else "completed"
+    if guard.cut and request.stream and request.include_usage:
+        yield guard.last_usage()
+
+
+@asynccontextmanager
+async def settled(gateway: Gateway, entry: RequestEntry) -> AsyncIterator[None]:
+    """Settle the request exactly once, however it ends; a client that leaves can't interrupt it."""
+    try:
+        yield
+    except GatewayError as error:
+        entry.outcome = "refused" if isinstance(error, PromptRefused) else "failed"
+        entry.error_code = error.code or error.type
+        raise
+    except BaseException as error:
+        entry.outcome = "client_gone" if isinstance(error, GONE) else "failed"
+        raise
+    finally:
+        ended_at = gateway.clock()
+        gateway.metrics.count(entry, ended_at)
+        await settle(gateway, entry, ended_at)
+
+
+async def settle(gateway: Gateway, entry: RequestEntry, ended_at: float) -> None:
+    """Commit the request's row. Raises RecordFailed when it can't: an answer without a record is none."""
+    try:
+        await gateway.recorder.settle(entry.row(ended_at))
+    except SQLAlchemyError as error:
+        raise RecordFailed("The request could not be recorded; try again. 请求未能记录，请重试。") from error

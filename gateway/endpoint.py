@@ -1,0 +1,162 @@
+"""HTTP around an answer: read the body, watch for the client's leaving, write JSON or server-sent events.
+
+Plain ASGI, mounted as routes in the FastAPI app: these are the hot paths.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+
+import orjson
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.chat import Gateway, answer
+from gateway.errors import BodyTooLarge, ClientGone, GatewayError
+from gateway.record import RequestEntry
+from gateway.request import Surface
+from gateway.upstream import Event
+
+log = logging.getLogger("opcgate.endpoint")
+Headers = list[tuple[bytes, bytes]]
+DISCARD_BYTES = 64 * 1024 * 1024
+
+
+class GeneratingEndpoint:
+    """The ASGI application behind one generating path."""
+
+    def __init__(self, gateway: Gateway, surface: Surface, max_body_bytes: int) -> None:
+        self._gateway = gateway
+        self._surface = surface
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request; when the client leaves, the work for it is cancelled and settled."""
+        exchange = Exchange(self._gateway, self._surface, scope, receive, send, self._max_body_bytes)
+        work = asyncio.create_task(exchange.run(), name=exchange.entry.id)
+        gone = asyncio.create_task(exchange.client_gone())
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            if not work.done():
+                work.cancel()
+            await asyncio.wait((work,))
+        with suppress(asyncio.CancelledError, ClientGone):
+            work.result()
+
+
+class Exchange:
+    """One request and its response."""
+
+    def __init__(
+        self, gateway: Gateway, surface: Surface, scope: Scope, receive: Receive, send: Send, max_body_bytes: int
+    ) -> None:
+        self._gateway = gateway
+        self._surface = surface
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._receive = receive
+        self._send = send
+        self._max_body_bytes = max_body_bytes
+        self._body_read = asyncio.Event()
+        self._started = False
+        self.entry = RequestEntry(
+            id="req_" + secrets.token_hex(12),
+            endpoint=surface.endpoint,
+            started_at=gateway.clock(),
+            rules_version=gateway.pipeline.version,
+        )
+
+    async def run(self) -> None:
+        """Answer, or say why not: as a response before the first byte, as an event after it."""
+        try:
+            events = answer(
+                self._gateway, self._surface, self._headers.get(b"authorization"), self.read_body, self.entry
+            )
+            async with aclosing(events):
+                await self._write(events)
+        except GatewayError as error:
+            await self._refuse(error)
+        except ClientGone:
+            raise
+        except Exception:
+            # The traceback goes to the log, which holds no user text; the caller gets the request's id.
+            log.exception("request %s failed", self.entry.id)
+            await self._refuse(GatewayError(f"Something went wrong here; quote {self.entry.id}. 服务内部错误。"))
+
+    async def read_body(self) -> bytes:
+        """The whole body. Raises BodyTooLarge, ClientGone.
+
+        What is over the limit is read and thrown away up to a bound, since a client that is still sending
+        would see a reset connection instead of the 413.
+        """
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                size += len(message.get("body", b""))
+                if size <= self._max_body_bytes:
+                    parts.append(message.get("body", b""))
+                ended = not message.get("more_body")
+                if size > self._max_body_bytes and (ended or size > DISCARD_BYTES):
+                    raise BodyTooLarge(f"The body is over {self._max_body_bytes} bytes; send less. 请求体过大。")
+                if ended:
+                    return b"".join(parts)
+        finally:
+            self._body_read.set()
+
+    async def client_gone(self) -> None:
+        """Return when the client has closed its connection. Only one task may receive, so it waits for the body."""
+        await self._body_read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _write(self, events: AsyncIterator[Event]) -> None:
+        """Write a stream as it comes. A whole answer waits for the generator's end, so that it is settled first."""
+        whole: list[Event] = []
+        async for event in events:
+            if not self.entry.streamed:
+                whole.append(event)
+            else:
+                await self._start(200, b"text/event-stream; charset=utf-8", [(b"cache-control", b"no-cache")])
+                await self._body(b"data: " + orjson.dumps(event) + b"\n\n", more=True)
+        if self.entry.streamed:
+            await self._start(200, b"text/event-stream; charset=utf-8", [(b"cache-control", b"no-cache")])
+            await self._body(b"data: [DONE]\n\n", more=False)
+        else:
+            (only,) = whole
+            await self._start(200, b"application/json", [])
+            await self._body(orjson.dumps(only), more=False)
+
+    async def _refuse(self, error: GatewayError) -> None:
+        if self._started:
+            await self._body(b"data: " + error.body() + b"\n\n", more=False)
+            return
+        await self._start(error.status, b"application/json", error.headers())
+        await self._body(error.body(), more=False)
+
+    async def _start(self, status: int, content_type: bytes, headers: Headers) -> None:
+        if self._started:
+            return
+        self._started = True
+        milliseconds = round(1000 * (self._gateway.clock() - self.entry.started_at))
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    (b"content-type", content_type),
+                    (b"x-request-id", self.entry.id.encode()),
+                    (b"openai-processing-ms", str(milliseconds).encode()),
+                    *headers,
+                ],
+            }
+        )
+
+    async def _body(self, body: bytes, *, more: bool) -> None:
+        message: Message = {"type": "http.response.body", "body": body, "more_body": more}
+        await self._send(message)

@@ -1,0 +1,160 @@
+"""Every way a request can be refused, as one tree, and the OpenAI error body each becomes.
+
+GatewayError
+├── InvalidRequest          400  the body breaks the schema, or the engine says so
+│   ├── ContextTooLong      400  prompt and answer don't fit the model's context
+│   ├── BodyTooLarge        413
+│   └── UnknownModel        404
+├── Unauthorized            401  no key, unknown key, revoked or expired key
+├── PromptRefused           400  the compliance pipeline blocks the prompt
+├── RateLimited             429  too many requests at once for this key
+├── ScanFailed              503  a scanner failed: nothing was let through
+├── RecordFailed            503  the request's record can't be committed
+├── NodeUnavailable         503  no node can take the request
+├── NodeFailed              502  the node died or answered nonsense
+└── NodeTimeout             504  the node took too long
+
+SDKs retry 408, 409, 429 and 5xx, so permanent failures use none of these (see docs/api.md).
+"""
+
+from typing import ClassVar
+
+import orjson
+
+
+class ClientGone(Exception):
+    """The client closed its connection before the answer was complete: nobody is left to be told."""
+
+
+class GatewayError(Exception):
+    """Root of the tree. `message` is for the caller: it never holds a stack trace or a node's address."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str | None] = None
+    retry_after_seconds: ClassVar[int | None] = None
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+    def body(self) -> bytes:
+        """OpenAI's error body: `{"error": {"message", "type", "param", "code"}}`."""
+        return orjson.dumps(self.content())
+
+    def content(self) -> dict[str, object]:
+        """The same as a dict, for an in-band error event."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Headers that tell an SDK whether and when to try again."""
+        if self.retry_after_seconds is None:
+            return []
+        return [(b"retry-after", str(self.retry_after_seconds).encode())]
+
+
+class InvalidRequest(GatewayError):
+    """The request can't be served as it is; `param` names the field to mend."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class ContextTooLong(InvalidRequest):
+    """Prompt and answer together are longer than the model's context."""
+
+    code = "context_length_exceeded"
+
+
+class BodyTooLarge(InvalidRequest):
+    """The body is over `listen.max_body_bytes`."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class UnknownModel(InvalidRequest):
+    """The model isn't served here, or not to this key."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class NotFound(InvalidRequest):
+    """No such path."""
+
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(InvalidRequest):
+    """The path exists, the method doesn't."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class Unauthorized(GatewayError):
+    """No key, or one that isn't valid now. One message for all cases, so keys can't be probed."""
+
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class PromptRefused(GatewayError):
+    """The compliance pipeline blocks the prompt; `param` names the field that holds the span."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "content_filter"
+
+
+class RateLimited(GatewayError):
+    """This key has too many requests open."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+    retry_after_seconds = 1
+
+
+class ScanFailed(GatewayError):
+    """A scanner raised or ran out of time. The pipeline fails closed: nothing was let through."""
+
+    status = 503
+    code = "scan_failed"
+    retry_after_seconds = 1
+
+
+class RecordFailed(GatewayError):
+    """The database didn't take the request's record, and an answer without a record isn't given."""
+
+    status = 503
+    code = "record_failed"
+    retry_after_seconds = 2
+
+
+class NodeUnavailable(GatewayError):
+    """No node is ready for this model."""
+
+    status = 503
+    code = "no_node_available"
+    retry_after_seconds = 2
+
+
+class NodeFailed(GatewayError):
+    """The node broke off or answered something that isn't the protocol."""
+
+    status = 502
+    code = "node_failed"
+    retry_after_seconds = 1
+
+
+class NodeTimeout(GatewayError):
+    """The node sent nothing for too long."""
+
+    status = 504
+    code = "node_timeout"
+    retry_after_seconds = 1

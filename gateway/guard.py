@@ -1,0 +1,253 @@
+"""The output side of the pipeline: every field of every choice goes through a hold-back gate of its own.
+
+Streamed events and whole answers take the same way: a whole answer is one event that also ends its choices.
+Answers are rebuilt from named fields, so a field that nobody scans never reaches the caller.
+"""
+
+from typing import Any, Literal
+
+from compliance.gate import Gate, Release
+from compliance.pipeline import Pipeline
+from compliance.verdict import ScannerError
+from gateway.errors import NodeFailed, ScanFailed
+from gateway.logprobs import LogprobHold
+from gateway.record import RequestEntry
+from gateway.request import CheckedRequest
+from gateway.surfaces.chat import TEXT_FIELDS
+from gateway.upstream import Event
+
+CUT = "content_filter"
+COPIED = ("id", "object", "created", "system_fingerprint")
+
+
+class AnswerGuard:
+    """Guards one answer: `apply` each event, and stop the engine when `cut` says that no choice is left."""
+
+    def __init__(self, pipeline: Pipeline, request: CheckedRequest, entry: RequestEntry) -> None:
+        self._pipeline = pipeline
+        self._request = request
+        self._entry = entry
+        self._choices: dict[int, ChoiceGuard] = {}
+        self._tokens: dict[int, int] = {}
+        self._asked = _choices_asked(request.body)
+
+    @property
+    def cut(self) -> bool:
+        """True once every choice has ended and at least one was cut, so that the rest of the stream is moot."""
+        guards = self._choices.values()
+        return self.any_cut and len(guards) >= self._asked and all(one.ended for one in guards)
+
+    @property
+    def any_cut(self) -> bool:
+        """True once a choice was cut."""
+        return any(one.blocked for one in self._choices.values())
+
+    def apply(self, event: Event) -> Event | None:
+        """The event as it may go out, or None when all of it is held back. Raises ScanFailed, NodeFailed."""
+        try:
+            return self._apply(event)
+        except ScannerError as error:
+            raise ScanFailed(
+                f"The answer could not be checked ({error}); nothing unchecked was sent. 内容检查失败，已停止输出。"
+            ) from error
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise NodeFailed("The model's node answered outside the protocol; try again.") from error
+
+    def _apply(self, event: Event) -> Event | None:
+        out: Event = {key: event[key] for key in COPIED if event.get(key) is not None}
+        out["model"] = self._request.model
+        out["choices"] = []
+        for choice in event["choices"]:
+            guarded = self._guard_of(choice["index"]).apply(choice)
+            if guarded is not None:
+                out["choices"].append(guarded)
+        self._count(event)
+        usage = self._visible_usage(event)
+        if usage is not None:
+            out["usage"] = usage
+        if not out["choices"] and (event["choices"] or usage is None):
+            return None
+        return out
+
+    def _guard_of(self, index: int) -> "ChoiceGuard":
+        if index not in self._choices:
+            if not isinstance(index, int) or not 0 <= index < self._asked:
+                raise KeyError("choice index")
+            asked = bool(self._request.body.get("logprobs")) or self._request.body.get("logprobs") == 0
+            self._choices[index] = ChoiceGuard(index, self._pipeline, self._entry, logprobs=asked)
+        return self._choices[index]
+
+    def _count(self, event: Event) -> None:
+        """Keep the engine's token counts; a stream's running ones are per choice, the last one is the sum."""
+        usage = event.get("usage")
+        if not usage:
+            return
+        self._entry.prompt_tokens = usage["prompt_tokens"]
+        if self._request.stream and event["choices"]:
+            self._tokens[event["choices"][0]["index"]] = usage.get("completion_tokens") or 0
+            self._entry.completion_tokens = sum(self._tokens.values())
+        else:
+            self._entry.completion_tokens = usage.get("completion_tokens") or 0
+
+    def _visible_usage(self, event: Event) -> Any:
+        usage = event.get("usage")
+        if not self._request.stream or (not event["choices"] and self._request.include_usage):
+            return usage
+        return usage if self._request.continuous_usage else None
+
+    def last_usage(self) -> Event:
+        """A usage event for an answer that was cut before the engine sent its own."""
+        prompt, completion = self._entry.prompt_tokens or 0, self._entry.completion_tokens or 0
+        usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        return {"model": self._request.model, "choices": [], "usage": usage}
+
+
+class ChoiceGuard:
+    """Guards one choice: a gate for each field, opened when the field first has text."""
+
+    def __init__(self, index: int, pipeline: Pipeline, entry: RequestEntry, *, logprobs: bool) -> None:
+        self._index = index
+        self._pipeline = pipeline
+        self._entry = entry
+        self._gates: dict[str, Gate] = {}
+        self._named_calls: set[int] = set()
+        self._logprobs = LogprobHold() if logprobs else None
+        self._closing = False
+        self.blocked = False
+        self.ended = False
+
+    def apply(self, choice: dict[str, Any]) -> dict[str, Any] | None:
+        """The choice as it may go out now, or None when all of it is held back or it was cut before."""
+        if self.ended:
+            return None
+        self._closing = choice.get("finish_reason") is not None
+        out: dict[str, Any] = {"index": self._index}
+        if "text" in choice:
+            out["text"] = self._field("text", choice["text"] or "")
+            out["logprobs"] = self._completion_logprobs(choice, choice["text"] or "")
+        else:
+            part = "message" if "message" in choice else "delta"
+            out[part] = self._message(choice[part], whole=part == "message")
+            out["logprobs"] = self._chat_logprobs(choice, choice[part].get("content") or "")
+        out["finish_reason"] = CUT if self.blocked else choice.get("finish_reason")
+        if choice.get("stop_reason") is not None and not self.blocked:
+            out["stop_reason"] = choice["stop_reason"]
+        self.ended = self.blocked or self._closing
+        return out if self.ended or out.get("text") or out.get("delta") or out["logprobs"] else None
+
+    def _message(self, message: dict[str, Any], *, whole: bool) -> dict[str, Any]:
+        """A chat message or delta with its released text only."""
+        released: dict[str, Any] = {}
+        if message.get("role"):
+            released["role"] = message["role"]
+        for name in TEXT_FIELDS:
+            text = message.get(name) or ""
+            if text:
+                self._end_other_fields(name, released)
+            if text or (self._closing and name in self._gates):
+                self._join(released, name, self._field(name, text))
+        if whole or message.get("content") == "":
+            # OpenAI's first delta and every whole message carry content, be it empty or null.
+            released.setdefault("content", message.get("content") and "")
+        calls = self._tool_calls(message.get("tool_calls") or (), whole=whole)
+        if calls:
+            released["tool_calls"] = calls
+        return released
+
+    def _end_other_fields(self, name: str, released: dict[str, Any]) -> None:
+        """When the model turns to another field, what the previous one still holds is decided."""
+        for other in [one for one in TEXT_FIELDS if one != name and one in self._gates]:
+            self._join(released, other, self._note(other, self._gates.pop(other).flush()))
+
+    def _join(self, released: dict[str, Any], name: str, text: str) -> None:
+        if text:
+            released[name] = released.get(name, "") + text
+
+    def _tool_calls(self, calls: Any, *, whole: bool) -> list[dict[str, Any]]:
+        """Tool calls with their released names and arguments. Whole messages number calls by position."""
+        out: dict[int, dict[str, Any]] = {}
+        for position, call in enumerate(calls):
+            index = position if whole else call["index"]
+            out[index] = self._tool_call(index, call)
+        if self._closing and not whole:
+            for index in self._named_calls - out.keys():
+                rest = self._field(_arguments(index), "", surface="json")
+                if rest:
+                    out[index] = {"index": index, "function": {"arguments": rest}}
+        if self.blocked and whole:
+            return []  # half a call is worse than none
+        return [{key: one[key] for key in one if not whole or key != "index"} for one in out.values()]
+
+    def _tool_call(self, index: int, call: dict[str, Any]) -> dict[str, Any]:
+        function = call.get("function") or {}
+        out: dict[str, Any] = {"index": index, "function": {}}
+        if call.get("id"):
+            out |= {"id": call["id"], "type": call.get("type") or "function"}
+        if function.get("name") and index not in self._named_calls:
+            self._named_calls.add(index)
+            out["function"]["name"] = self._whole_field(f"tool_calls.{index}.name", function["name"])
+        if function.get("arguments") is not None:
+            out["function"]["arguments"] = self._field(_arguments(index), function["arguments"], surface="json")
+        return out
+
+    def _whole_field(self, name: str, text: str) -> str:
+        """A field that comes in one piece."""
+        gate = self._pipeline.gate("output")
+        return self._note(name, gate.feed(text)) + self._note(name, gate.flush())
+
+    def _field(self, name: str, text: str, *, surface: Literal["text", "json"] = "text") -> str:
+        """Feed a field's gate, and flush it when the choice ends with this event; the text that may go out."""
+        if self.blocked:
+            return ""
+        if name not in self._gates:
+            self._gates[name] = self._pipeline.gate("output", surface=surface)
+        released = self._note(name, self._gates[name].feed(text))
+        if self._closing and not self.blocked:
+            released += self._note(name, self._gates[name].flush())
+        return released
+
+    def _note(self, name: str, release: Release) -> str:
+        """Record what was decided of a field, and that the choice is over when a span of it is blocked."""
+        where = f"choices.{self._index}.{name}"
+        if release.findings:
+            self._entry.add_findings(where, release.findings)
+        ranges = self._entry.released.setdefault(where, {"decided_to": 0, "covered": []})
+        ranges["decided_to"] = release.end
+        ranges["covered"].extend([list(span) for span in release.masked])
+        if release.blocked:
+            self.blocked = ranges["cut"] = True
+        if self._logprobs is not None and name in LOGPROB_FIELDS:
+            self._logprobs.decide(release.end, release.masked)
+        return release.text
+
+    def _chat_logprobs(self, choice: dict[str, Any], text: str) -> dict[str, Any] | None:
+        if self._logprobs is None:
+            return None
+        table = (choice.get("logprobs") or {}).get("content") or ()
+        left = self._logprobs.feed(text, [(one["token"], one) for one in table], final=self._ends_whole())
+        return {"content": left} if left else None
+
+    def _completion_logprobs(self, choice: dict[str, Any], text: str) -> dict[str, Any] | None:
+        if self._logprobs is None:
+            return None
+        table = choice.get("logprobs")
+        rows = list(zip(*(table[name] for name in LOGPROB_COLUMNS), strict=True)) if table else []
+        left = self._logprobs.feed(text, [(row[0], row) for row in rows], final=self._ends_whole())
+        return {name: [row[column] for row in left] for column, name in enumerate(LOGPROB_COLUMNS)} if left else None
+
+    def _ends_whole(self) -> bool:
+        return self._closing and not self.blocked
+
+
+LOGPROB_FIELDS = ("content", "text")
+LOGPROB_COLUMNS = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
+
+
+def _arguments(index: int) -> str:
+    return f"tool_calls.{index}.arguments"
+
+
+def _choices_asked(body: dict[str, Any]) -> int:
+    """How many choices the engine will send: n for each prompt."""
+    prompts = body.get("prompt")
+    return (body.get("n") or 1) * (len(prompts) if isinstance(prompts, list) else 1)

@@ -1,0 +1,77 @@
+"""Health, readiness, metrics and the model list: the small read-only routes."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+
+from gateway.chat import Gateway
+from gateway.errors import UnknownModel
+from models.catalog import ServedModel
+
+router = APIRouter()
+
+
+def _gateway(request: Request) -> Gateway:
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+@router.get("/livez", tags=["health"])
+@router.get("/health", tags=["health"])
+async def live() -> dict[str, str]:
+    """The process runs and its event loop turns."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", tags=["health"])
+async def ready(request: Request, response: Response) -> dict[str, Any]:
+    """200 once every node has answered a one-token completion for each of its models, else 503."""
+    gateway = _gateway(request)
+    nodes = {name: "ready" if is_ready else "waiting" for name, is_ready, _ in gateway.nodes.states()}
+    if not gateway.nodes.all_ready:
+        response.status_code = 503
+    return {"status": "ready" if gateway.nodes.all_ready else "waiting", "nodes": nodes}
+
+
+@router.get("/metrics", tags=["health"])
+async def metrics(request: Request) -> Response:
+    """Prometheus text exposition."""
+    gateway = _gateway(request)
+    return Response(gateway.metrics.exposition(gateway.nodes), media_type="text/plain; version=0.0.4")
+
+
+@router.get("/v1/models", tags=["models"])
+async def list_models(request: Request, authorization: Annotated[str | None, Header()] = None) -> dict[str, Any]:
+    """The models that can be called now."""
+    gateway = _gateway(request)
+    await gateway.keys.authenticate(authorization.encode("latin-1") if authorization else None)
+    started = int(request.app.state.started_at)
+    return {"object": "list", "data": [_described(model, started) for model in gateway.nodes.available()]}
+
+
+@router.get("/v1/models/{model_id:path}", tags=["models"])
+async def get_model(
+    model_id: str, request: Request, authorization: Annotated[str | None, Header()] = None
+) -> dict[str, Any]:
+    """One model by id; ids may contain slashes."""
+    gateway = _gateway(request)
+    await gateway.keys.authenticate(authorization.encode("latin-1") if authorization else None)
+    model = gateway.nodes.resolve(model_id)
+    if model not in gateway.nodes.available():
+        raise UnknownModel(f"The model '{model.id}' isn't available now. 模型暂不可用。", param="model")
+    return _described(model, int(request.app.state.started_at))
+
+
+def _described(model: ServedModel, created: int) -> dict[str, Any]:
+    about = model.adapter or model.base
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": created,
+        "owned_by": "opcgate",
+        "root": model.base.id,
+        "parent": model.parent,
+        "max_model_len": model.base.context_tokens,
+        "digest": f"sha256:{model.digest}",
+        "description": {"zh": about.description_zh, "en": about.description_en},
+    }

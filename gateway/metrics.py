@@ -1,0 +1,51 @@
+"""Prometheus metrics of one worker, in base units."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from gateway.nodes import Nodes
+from gateway.record import RequestEntry
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+
+
+class Metrics:
+    """Every metric, in a registry of its own so that two apps in one process don't clash."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        names = {"registry": self.registry}
+        self._requests = Counter(
+            "opcgate_requests", "Requests by end.", ["endpoint", "model", "outcome"], **names
+        )
+        self._tokens = Counter("opcgate_tokens", "Tokens by kind.", ["model", "kind"], **names)
+        self._findings = Counter(
+            "opcgate_findings", "Findings of the pipeline.", ["direction", "risk", "action"], **names
+        )
+        self._first_byte = Histogram(
+            "opcgate_time_to_first_event_seconds", "To the first event of an answer.", ["model"], buckets=SECONDS, **names
+        )
+        self._total = Histogram("opcgate_request_seconds", "Whole requests.", ["endpoint"], buckets=SECONDS, **names)
+        self._node_ready = Gauge("opcgate_node_ready", "1 when the node answers for its models.", ["node"], **names)
+        self._node_open = Gauge("opcgate_node_open_requests", "Open requests per node.", ["node"], **names)
+
+    def count(self, entry: RequestEntry, ended_at: float) -> None:
+        """Count a finished request. An unknown model's name is not a label: callers choose it."""
+        model = entry.model or "-"
+        self._requests.labels(entry.endpoint, model, entry.outcome).inc()
+        self._total.labels(entry.endpoint).observe(ended_at - entry.started_at)
+        if entry.first_byte_at is not None:
+            self._first_byte.labels(model).observe(entry.first_byte_at - entry.started_at)
+        if entry.prompt_tokens:
+            self._tokens.labels(model, "prompt").inc(entry.prompt_tokens)
+        if entry.completion_tokens:
+            self._tokens.labels(model, "completion").inc(entry.completion_tokens)
+        for one in entry.findings:
+            direction = "output" if one["where"].startswith("choices.") else "prompt"
+            self._findings.labels(direction, one["risk"], one["action"]).inc()
+
+    def exposition(self, nodes: Nodes) -> bytes:
+        """The text that `/metrics` answers with."""
+        for name, ready, open_requests in nodes.states():
+            self._node_ready.labels(name).set(ready)
+            self._node_open.labels(name).set(open_requests)
+        return generate_latest(self.registry)

@@ -1,0 +1,126 @@
+"""Settling: one row per request, written in groups and committed before the request's last byte."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance.verdict import Finding
+from gateway.store import RequestRecord
+
+GROUP = 256
+
+
+@dataclass(slots=True)
+class RequestEntry:
+    """What is known of a request so far; filled in on its way down, written once at its end."""
+
+    id: str
+    endpoint: str
+    started_at: float
+    rules_version: str
+    key_id: str | None = None
+    model: str | None = None
+    node: str | None = None
+    streamed: bool = False
+    outcome: str = "started"
+    error_code: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    released: dict[str, Any] = field(default_factory=dict)
+    first_byte_at: float | None = None
+    note: str = ""
+
+    def add_findings(self, where: str, findings: tuple[Finding, ...]) -> None:
+        """Keep what a finding says, and where; never the text it covers."""
+        for one in findings:
+            self.findings.append(
+                {
+                    "where": where,
+                    "start": one.start,
+                    "end": one.end,
+                    "type": one.type,
+                    "risk": one.risk,
+                    "severity": one.severity,
+                    "rule": one.rule,
+                    "action": str(one.action),
+                }
+            )
+
+    def row(self, ended_at: float) -> dict[str, Any]:
+        """The row as it is stored."""
+        return {
+            "id": self.id,
+            "started_at": datetime.fromtimestamp(self.started_at, UTC),
+            "key_id": self.key_id,
+            "endpoint": self.endpoint,
+            "model": self.model,
+            "node": self.node,
+            "streamed": self.streamed,
+            "outcome": self.outcome,
+            "error_code": self.error_code,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "rules_version": self.rules_version,
+            "findings": self.findings,
+            "released": self.released,
+            "first_byte_seconds": None if self.first_byte_at is None else self.first_byte_at - self.started_at,
+            "total_seconds": ended_at - self.started_at,
+            "note": self.note,
+        }
+
+
+class Recorder:
+    """Writes finished requests in groups: every waiting row goes into one transaction."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._waiting: asyncio.Queue[tuple[dict[str, Any], asyncio.Future[None]]] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the writer; call once, inside the event loop."""
+        self._task = asyncio.create_task(self._write_groups(), name="recorder")
+
+    async def settle(self, row: dict[str, Any]) -> None:
+        """Return when the row is committed. Raises what the database raised."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.put_nowait((row, done))
+        await asyncio.shield(done)
+
+    async def close(self) -> None:
+        """Write what waits, then stop."""
+        if self._task is None:
+            return
+        while not self._waiting.empty() and not self._task.done():
+            await asyncio.sleep(0.01)
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _write_groups(self) -> None:
+        while True:
+            group = [await self._waiting.get()]
+            while len(group) < GROUP and not self._waiting.empty():
+                group.append(self._waiting.get_nowait())
+            await asyncio.shield(self._write(group))
+
+    async def _write(self, group: list[tuple[dict[str, Any], asyncio.Future[None]]]) -> None:
+        error: BaseException | None = None
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(insert(RequestRecord), [row for row, _ in group])
+        except Exception as caught:  # noqa: BLE001 - whatever it is, the waiting requests are told
+            error = caught
+        for _, done in group:
+            if done.done():
+                continue
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)

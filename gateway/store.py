@@ -1,0 +1,105 @@
+"""The tables, and how an engine to them is made. SQLite (WAL) and PostgreSQL alike."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import JSON, DateTime, Float, Integer, String, Text, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from configs.schema import DatabaseSettings
+
+T = TypeVar("T")
+MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+
+
+class Base(DeclarativeBase):
+    """Declarative base of every table."""
+
+
+class ApiKey(Base):
+    """A key, stored as its SHA-256: keys are 256 random bits, so a slow password hash adds nothing."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(24), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class RequestRecord(Base):
+    """One row per request, refused ones included: what was asked, scanned, released and used. No user text."""
+
+    __tablename__ = "requests"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+    key_id: Mapped[str | None] = mapped_column(String(24), index=True)
+    endpoint: Mapped[str] = mapped_column(String(40))
+    model: Mapped[str | None] = mapped_column(String(100))
+    node: Mapped[str | None] = mapped_column(String(60))
+    streamed: Mapped[bool]
+    outcome: Mapped[str] = mapped_column(String(30))
+    error_code: Mapped[str | None] = mapped_column(String(40))
+    prompt_tokens: Mapped[int | None] = mapped_column(Integer)
+    completion_tokens: Mapped[int | None] = mapped_column(Integer)
+    rules_version: Mapped[str] = mapped_column(String(80))
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    released: Mapped[dict[str, Any]] = mapped_column(JSON)
+    first_byte_seconds: Mapped[float | None] = mapped_column(Float)
+    total_seconds: Mapped[float] = mapped_column(Float)
+    note: Mapped[str] = mapped_column(Text, default="")
+
+
+def open_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """An async engine; a SQLite file's folder is made, and SQLite runs in WAL mode."""
+    url = make_url(settings.url)
+    if url.get_backend_name() != "sqlite":
+        return create_async_engine(url, pool_pre_ping=True)
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(url)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _pragmas(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA busy_timeout=5000")
+        cursor.close()
+
+    return engine
+
+
+async def migrate(settings: DatabaseSettings) -> None:
+    """Bring the database to the newest migration; safe to call at every start."""
+    engine = open_engine(settings)
+    await engine.dispose()
+    await asyncio.to_thread(command.upgrade, _alembic(settings), "head")
+
+
+def _alembic(settings: DatabaseSettings) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["url"] = settings.url
+    return config
+
+
+async def with_database(settings: DatabaseSettings, use: Callable[[AsyncEngine], Awaitable[T]]) -> T:
+    """Migrate, open, use and close the database: what a command-line call needs."""
+    await migrate(settings)
+    engine = open_engine(settings)
+    try:
+        return await use(engine)
+    finally:
+        await engine.dispose()

@@ -1,0 +1,99 @@
+"""`/v1/chat/completions`: its request model and the places of text in a prompt and in an answer."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StrictBool, StrictInt, StrictStr
+
+from gateway.surfaces.shape import Generation, Json, Place, Shape, field_strings
+
+ENDPOINT = "chat.completions"
+PATH = "/v1/chat/completions"
+TEXT_FIELDS = ("reasoning_content", "reasoning", "content", "refusal")
+
+
+class TextPart(Shape):
+    """A text part of a message. Other kinds of parts can't be scanned, so they are refused."""
+
+    type: Literal["text"]
+    text: StrictStr
+
+
+class FunctionCall(Shape):
+    """A call that the assistant made: a name and its arguments as JSON text."""
+
+    name: StrictStr
+    arguments: StrictStr
+
+
+class ToolCall(Shape):
+    """A tool call inside an assistant message."""
+
+    id: StrictStr
+    type: Literal["function"] = "function"
+    function: FunctionCall
+    index: StrictInt | None = None
+
+
+class Message(Shape):
+    """One message. Fields that clients send back from an answer are taken along."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: StrictStr | Annotated[list[TextPart], Field(min_length=1)] | None = None
+    name: StrictStr | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: StrictStr | None = None
+    refusal: StrictStr | None = None
+    reasoning: StrictStr | None = None
+    reasoning_content: StrictStr | None = None
+    annotations: list[Json] | None = None
+    audio: None = None
+    function_call: None = None
+
+
+class ChatRequest(Generation):
+    """The body of a chat completion: OpenAI's fields and vLLM's sampling ones."""
+
+    messages: list[Message] = Field(min_length=1)
+    max_completion_tokens: StrictInt | None = Field(None, ge=1)
+    logprobs: StrictBool | None = None
+    top_logprobs: StrictInt | None = Field(None, ge=0)
+    tools: list[Json] | None = None
+    tool_choice: StrictStr | Json | None = None
+    parallel_tool_calls: StrictBool | None = None
+    reasoning_effort: StrictStr | None = None
+    include_reasoning: StrictBool | None = None
+    chat_template_kwargs: Json | None = None
+    add_generation_prompt: StrictBool | None = None
+    continue_final_message: StrictBool | None = None
+    metadata: dict[str, Any] | None = None
+    store: StrictBool | None = None
+    service_tier: StrictStr | None = None
+    safety_identifier: StrictStr | None = None
+    prompt_cache_key: StrictStr | None = None
+    verbosity: StrictStr | None = None
+    modalities: list[Literal["text"]] | None = None
+
+
+def prompt_places(body: Json) -> Iterator[Place]:
+    """Every string of a chat request that can reach the model, message texts first."""
+    for index, message in enumerate(body["messages"]):
+        yield from _message_places(message, f"messages.{index}")
+    yield from field_strings(
+        body,
+        ("tools", "tool_choice", "response_format", "structured_outputs", "stop", "bad_words", "chat_template_kwargs"),
+    )
+
+
+def _message_places(message: Json, param: str) -> Iterator[Place]:
+    message.pop("annotations", None)
+    for name in ("content", "name", "refusal", "reasoning", "reasoning_content", "tool_call_id"):
+        if isinstance(message.get(name), str):
+            yield Place(f"{param}.{name}", message, name)
+    if isinstance(message.get("content"), list):
+        for index, part in enumerate(message["content"]):
+            yield Place(f"{param}.content.{index}.text", part, "text")
+    for index, call in enumerate(message.get("tool_calls") or ()):
+        function = call["function"]
+        yield Place(f"{param}.tool_calls.{index}.function.name", function, "name")
+        yield Place(f"{param}.tool_calls.{index}.function.arguments", function, "arguments", "json")

@@ -1,0 +1,28 @@
+"""`/v1/completions`: its request model and the places of text in a prompt."""
+
+from collections.abc import Iterator
+
+from pydantic import Field, StrictBool, StrictInt, StrictStr
+
+from gateway.surfaces.shape import Generation, Json, Place, field_strings
+
+ENDPOINT = "completions"
+PATH = "/v1/completions"
+TEXT_FIELDS = ("text",)
+
+
+class CompletionRequest(Generation):
+    """The body of a text completion. Prompts as token ids are refused: the pipeline reads text."""
+
+    prompt: StrictStr | list[StrictStr] = Field(min_length=1)
+    suffix: StrictStr | None = None
+    echo: StrictBool | None = None
+    logprobs: StrictInt | None = Field(None, ge=0)
+    best_of: StrictInt | None = Field(None, ge=1)
+
+
+def prompt_places(body: Json) -> Iterator[Place]:
+    """Every string of a completion request that can reach the model."""
+    yield from field_strings(
+        body, ("prompt", "suffix", "response_format", "structured_outputs", "stop", "bad_words")
+    )

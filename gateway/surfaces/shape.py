@@ -1,0 +1,101 @@
+"""What every generating endpoint has in common: strict request models and places that hold text."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+Json = dict[str, Any]
+Kind = Literal["text", "json", "name"]
+
+
+class Shape(BaseModel):
+    """Base of request models. A field nobody scans must not reach the engine, so unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StreamOptions(Shape):
+    """OpenAI's stream options and vLLM's continuous usage."""
+
+    include_usage: StrictBool | None = None
+    continuous_usage_stats: StrictBool | None = None
+    include_obfuscation: StrictBool | None = None
+
+
+class Generation(Shape):
+    """Request fields that chat and text completions share. Ranges are the engine's to judge."""
+
+    model: StrictStr
+    stream: StrictBool | None = None
+    stream_options: StreamOptions | None = None
+    n: StrictInt | None = Field(None, ge=1)
+    max_tokens: StrictInt | None = Field(None, ge=1)
+    min_tokens: StrictInt | None = Field(None, ge=0)
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: StrictInt | None = None
+    min_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    repetition_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    seed: StrictInt | None = None
+    stop: StrictStr | list[StrictStr] | None = None
+    stop_token_ids: list[StrictInt] | None = None
+    include_stop_str_in_output: StrictBool | None = None
+    ignore_eos: StrictBool | None = None
+    skip_special_tokens: StrictBool | None = None
+    bad_words: list[StrictStr] | None = None
+    response_format: Json | None = None
+    structured_outputs: Json | None = None
+    user: StrictStr | None = None
+
+
+# Fields of OpenAI's API that mean nothing to an engine: taken, so that SDK defaults work, and not passed on.
+NOT_FORWARDED = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One string in a request body: where it is, and how to put another in its place."""
+
+    param: str
+    container: Any
+    key: Any
+    kind: Kind = "text"
+
+    @property
+    def text(self) -> str:
+        """The string itself; for kind `name` the key is the string."""
+        return str(self.key) if self.kind == "name" else self.container[self.key]
+
+    def replace(self, text: str) -> None:
+        """Put `text` in the string's place."""
+        self.container[self.key] = text
+
+
+def strings_below(value: Any, param: str) -> Iterator[Place]:
+    """Every string in a JSON value, keys of objects included (a schema's property names reach the model)."""
+    if isinstance(value, dict):
+        for key in list(value):
+            yield Place(f"{param}.{key}" if len(key) < 40 else param, value, key, "name")
+            yield from _child(value, key, f"{param}.{key}")
+    elif isinstance(value, list):
+        for index in range(len(value)):
+            yield from _child(value, index, f"{param}.{index}")
+
+
+def _child(container: Any, key: Any, param: str) -> Iterator[Place]:
+    if isinstance(container[key], str):
+        yield Place(param, container, key)
+    else:
+        yield from strings_below(container[key], param)
+
+
+def field_strings(body: Json, names: tuple[str, ...]) -> Iterator[Place]:
+    """Every string in the named top-level fields of a body."""
+    for name in names:
+        if name in body:
+            yield from _child(body, name, name)

@@ -1,0 +1,97 @@
+"""How a vLLM engine is started for a catalog model: its command line, its environment, its adapters."""
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from configs.schema import EngineSettings
+from models.catalog import Catalog, CatalogError, ServedModel
+
+LOOPBACK_ONLY = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCommand:
+    """What to run and with which environment; `url` is where it will answer."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    url: str
+
+
+def engine_command(catalog: Catalog, settings: EngineSettings) -> EngineCommand:
+    """The command that serves a catalog model with vLLM, CPU or CUDA build alike. Raises CatalogError."""
+    base = catalog.base(settings.model)
+    # The CPU build's own `vllm serve` script looks for a distribution of another name, so the module it is.
+    argv = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    argv += ["--model", catalog.weights(base), "--served-model-name", base.id]
+    argv += ["--host", settings.host, "--port", str(settings.port)]
+    argv += ["--max-model-len", str(base.context_tokens), "--dtype", base.dtype]
+    argv += ["--disable-uvicorn-access-log"]
+    if base.source.revision:
+        argv += ["--revision", base.source.revision]
+    if base.quantization:
+        argv += ["--quantization", base.quantization]
+    if base.tool_parser:
+        argv += ["--enable-auto-tool-choice", "--tool-call-parser", base.tool_parser]
+    if base.reasoning_parser:
+        argv += ["--reasoning-parser", base.reasoning_parser]
+    if base.adapters:
+        argv += ["--enable-lora", "--max-lora-rank", str(base.max_lora_rank)]
+    argv += base.engine_args
+    return EngineCommand(tuple(argv), _environment(base.source.kind(), settings), engine_url(settings))
+
+
+def engine_url(settings: EngineSettings) -> str:
+    """Where the engine answers."""
+    return f"http://{settings.host}:{settings.port}"
+
+
+def _environment(source: str, settings: EngineSettings) -> dict[str, str]:
+    """This process's environment with what the engine needs; nothing calls out unless the model is on a hub."""
+    env = dict(os.environ)
+    env |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
+    env |= {"VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib)}
+    if source == "modelscope":
+        env["VLLM_USE_MODELSCOPE"] = "1"
+    elif source == "path":
+        env |= LOOPBACK_ONLY
+    return env
+
+
+def load_adapters(catalog: Catalog, settings: EngineSettings) -> Iterator[ServedModel]:
+    """Load each of the model's adapters into the running engine, under its digest's name. Raises CatalogError."""
+    for model in catalog.family(settings.model)[1:]:
+        body = {"lora_name": model.served_name, "lora_path": str(model.adapter_path)}
+        request = urllib.request.Request(  # noqa: S310 - the address is the engine this process started
+            engine_url(settings) + "/v1/load_lora_adapter",
+            json.dumps(body).encode(),
+            {"content-type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60):  # noqa: S310 - as above
+                yield model
+        except urllib.error.HTTPError as error:
+            answer = error.read().decode(errors="replace")
+            if "already been loaded" not in answer:
+                raise CatalogError(f"adapter '{model.id}' was refused by the engine: {answer[:300]}") from None
+            yield model
+        except OSError as error:
+            raise CatalogError(f"adapter '{model.id}' could not be loaded: {error}") from None
+
+
+def completes_one_token(url: str, model: str, timeout_seconds: float) -> bool:
+    """True when the engine really generates: vLLM says healthy before it can answer."""
+    body = json.dumps({"model": model, "prompt": "1", "max_tokens": 1}).encode()
+    request = urllib.request.Request(  # noqa: S310 - the address is the engine this process started
+        url + "/v1/completions", body, {"content-type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_seconds) as response:  # noqa: S310 - as above
+            return bool(json.load(response).get("choices"))
+    except (OSError, ValueError):
+        return False
