@@ -1,0 +1,34 @@
+"""Text in, verdict out: the scanners of both directions behind one door."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from compliance.gate import Gate
+from compliance.matches import Scanner
+from compliance.verdict import Direction, Surface, Verdict, strictest
+
+
+class Pipeline:
+    """Built once by `build_pipeline`, immutable, shared by all threads and streams."""
+
+    def __init__(self, version: str, scanners: Mapping[Direction, Sequence[Scanner]], deadline_s: float) -> None:
+        self.version = version
+        self._scanners = {direction: tuple(compiled) for direction, compiled in scanners.items()}
+        self._deadline_s = deadline_s
+
+    def scan(self, text: str, direction: Direction, *, surface: Surface = "text") -> Verdict:
+        """Judge a whole text: all its findings, and what a gate would release of it."""
+        gate = Gate(self._scanners[direction], surface, self._deadline_s, survey=True)
+        fed, rest = gate.feed(text), gate.flush()
+        findings = fed.findings + rest.findings
+        return Verdict(strictest(findings), findings, fed.text + rest.text)
+
+    def gate(self, direction: Direction = "output", *, surface: Literal["text", "json"] = "text") -> Gate:
+        """A fresh gate for one stream."""
+        return Gate(self._scanners[direction], surface, self._deadline_s)
+
+    def warm_up(self) -> None:
+        """Load now what would otherwise be loaded at the first finding (Presidio takes seconds)."""
+        for scanners in self._scanners.values():
+            for scanner in scanners:
+                scanner.warm_up()

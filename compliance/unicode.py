@@ -1,0 +1,222 @@
+"""The one Unicode stage: raw text in, folded text out, with offsets back to the raw text.
+
+Every fold looks at one character (or one escape, or one surrogate pair) at a time, never at its
+neighbours, so folding a text in pieces gives exactly what folding it whole gives. Folded: NFKC, width,
+case, accents and other combining marks (dropped), invisible and control characters (dropped), and
+traditional to simplified Chinese by OpenCC's character table.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from compliance.verdict import Surface
+
+BREAK = "\ufffd"
+"""Stands for what is no character: a lone surrogate, or a run of invisible characters without end."""
+
+MAX_INVISIBLE = 1024
+"""So many dropped characters in a row are looked through; then one `BREAK` bounds what must be kept."""
+
+_KEPT_CONTROLS = "\t\n\v\f\r\x85"
+_BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"  # Hangul fillers: letters that show nothing
+_UNTOUCHED = "…"  # NFKC makes three dots of it, which no rule needs and every Chinese text would pay for
+_TRIVIAL = ((0x3400, 0x9FFF), (0xAC00, 0xD7A3))  # Han and Hangul: nothing but the Chinese table applies
+
+
+class Folded(NamedTuple):
+    """A folded piece. `starts`/`ends` give each character's raw span; both None: one to one."""
+
+    text: str
+    starts: list[int] | None
+    ends: list[int] | None
+    raw_end: int
+
+
+class Folder:
+    """Folds one stream of text. Offsets count the code points fed since it was made."""
+
+    def __init__(self, surface: Surface = "text") -> None:
+        self._table = fold_table()
+        self._special = _special(surface)
+        self._needs_care = self._table.odd if surface == "text" else self._table.odd_or_escape
+        self._tail = ""  # raw characters whose fold the next chunk may still change
+        self._at = 0  # raw offset of the next character to fold, that is of `_tail`
+        self._invisible = 0
+
+    def feed(self, chunk: str, final: bool = False) -> Folded:
+        """Fold a chunk; with `final` also what was waiting for more."""
+        if self._tail:
+            chunk = self._tail + chunk
+            self._tail = ""
+        if not self._needs_care.search(chunk):
+            self._at += len(chunk)
+            if chunk:
+                self._invisible = 0
+            return Folded(chunk.translate(self._table.simple), None, None, self._at)
+        return self._feed_carefully(chunk, final)
+
+    def _feed_carefully(self, chunk: str, final: bool) -> Folded:
+        table = self._table
+        base = self._at
+        text: list[str] = []
+        starts: list[int] = []
+        ends: list[int] = []
+        done = 0
+        for match in self._special.finditer(chunk):
+            here, after = match.span()
+            if done < here:
+                text.append(chunk[done:here].translate(table.simple))
+                starts.extend(range(base + done, base + here))
+                ends.extend(range(base + done + 1, base + here + 1))
+                self._invisible = 0
+            done = here
+            if match.lastgroup == "open" and not final:
+                break
+            if match.lastgroup == "open":
+                after = here + 1
+                continue
+            folded = self._one(table.fold(_decode(match)))
+            text.append(folded)
+            starts.extend([base + here] * len(folded))
+            ends.extend([base + after] * len(folded))
+            done = after
+        else:
+            here = len(chunk)
+            if done < here:
+                text.append(chunk[done:].translate(table.simple))
+                starts.extend(range(base + done, base + here))
+                ends.extend(range(base + done + 1, base + here + 1))
+                self._invisible = 0
+            done = here
+        self._tail = chunk[done:]
+        self._at = base + done
+        return Folded("".join(text), starts, ends, self._at)
+
+    def _one(self, folded: str) -> str:
+        if folded:
+            self._invisible = 0
+            return folded
+        self._invisible += 1
+        if self._invisible <= MAX_INVISIBLE:
+            return ""
+        self._invisible = 0
+        return BREAK
+
+
+@dataclass(frozen=True, slots=True)
+class FoldTable:
+    """The folds of the basic plane as a table, and the pattern of what a table cannot say."""
+
+    simple: list[str]
+    odd: re.Pattern[str]
+    odd_or_escape: re.Pattern[str]
+    simplified: dict[str, str]
+
+    def fold(self, char: str) -> str:
+        """Fold one character of any plane."""
+        code = ord(char)
+        return self.simple[code] if code < len(self.simple) else _fold_char(char, self.simplified)
+
+
+def fold(text: str, surface: Surface = "text") -> str:
+    """Fold a whole text, offsets forgotten: for terms, allowed words and tests."""
+    return Folder(surface).feed(text, final=True).text
+
+
+def is_word(char: str) -> bool:
+    """Whether a folded character joins into Latin-like words: letters and digits below the CJK blocks."""
+    return char < "\u2e80" and char.isalnum()
+
+
+@cache
+def fold_table() -> FoldTable:
+    """The fold of every character of the basic plane, built once per process."""
+    simplified = _simplified()
+    simple = [_fold_char(chr(code), simplified) for code in range(0x10000)]
+    odd = [code for code, folded in enumerate(simple) if len(folded) != 1 or 0xD800 <= code <= 0xDFFF]
+    odd_class = _char_class(odd) + "\U00010000-\U0010ffff"
+    return FoldTable(
+        simple=simple,
+        odd=re.compile(f"[{odd_class}]"),
+        odd_or_escape=re.compile(rf"[\\{odd_class}]"),
+        simplified=simplified,
+    )
+
+
+def _simplified() -> dict[str, str]:
+    """OpenCC's traditional-to-simplified characters, first choice where it names several."""
+    source = files("opencc").joinpath("dictionary", "TSCharacters.txt").read_text(encoding="utf-8")
+    pairs = (line.split("\t") for line in source.splitlines() if "\t" in line)
+    return {old: new.split()[0] for old, new in pairs if len(old) == 1}
+
+
+def _fold_char(char: str, simplified: dict[str, str]) -> str:
+    if any(low <= ord(char) <= high for low, high in _TRIVIAL):
+        return simplified.get(char, char)
+    if char in _UNTOUCHED or char in _KEPT_CONTROLS:
+        return char
+    if unicodedata.category(char) == "Cs":
+        return BREAK
+    bare = "".join(
+        c for c in unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", char).casefold()) if not _is_invisible(c)
+    )
+    return "".join(simplified.get(c, c) for c in unicodedata.normalize("NFC", bare))
+
+
+def _is_invisible(char: str) -> bool:
+    if char in _BLANK_LETTERS:
+        return True
+    return unicodedata.category(char) in ("Cc", "Cf", "Mn", "Me") and char not in _KEPT_CONTROLS
+
+
+def _char_class(codes: list[int]) -> str:
+    """The inside of a regular expression's character class, neighbours joined to ranges."""
+    spans: list[list[int]] = []
+    for code in codes:
+        if spans and spans[-1][1] == code - 1:
+            spans[-1][1] = code
+        else:
+            spans.append([code, code])
+    return "".join(f"{re.escape(chr(low))}-{re.escape(chr(high))}" for low, high in spans)
+
+
+@cache
+def _special(surface: Surface) -> re.Pattern[str]:
+    """What the simple table cannot fold, as one pattern; group `open` is what more text may change."""
+    odd = fold_table().odd.pattern
+    pair = r"[\ud800-\udbff][\udc00-\udfff]|(?P<open>[\ud800-\udbff]\Z)"
+    if surface == "text":
+        return re.compile(f"{pair}|{odd}")
+    hexa = "[0-9a-fA-F]"
+    high = rf"\\u[dD][89abAB]{hexa}{{2}}"
+    low_part = rf"\\(?:u(?:[dD](?:[c-fC-F]{hexa}?)?)?)?"
+    return re.compile(
+        rf"(?P<wide>{high}\\u[dD][c-fC-F]{hexa}{{2}})"
+        rf"|(?P<open>(?:{high}(?:{low_part})?|\\(?:u{hexa}{{0,3}})?|[\ud800-\udbff])\Z)"
+        rf"|(?P<unit>\\u{hexa}{{4}})"
+        r'|(?P<short>\\["\\/bfnrt])'
+        rf"|[\ud800-\udbff][\udc00-\udfff]|{odd}"
+    )
+
+
+_SHORT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+def _decode(match: re.Match[str]) -> str:
+    """The one character that an escape, a surrogate pair or an odd character stands for."""
+    token = match.group()
+    if match.lastgroup == "wide":
+        return _join(int(token[2:6], 16), int(token[8:12], 16))
+    if match.lastgroup == "unit":
+        return chr(int(token[2:6], 16))
+    if match.lastgroup == "short":
+        return _SHORT_ESCAPES.get(token[1], token[1])
+    return _join(ord(token[0]), ord(token[1])) if len(token) == 2 else token
+
+
+def _join(high: int, low: int) -> str:
+    return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))

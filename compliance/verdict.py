@@ -1,0 +1,81 @@
+"""What the pipeline says about a text: actions, findings, verdicts, and the errors it may raise.
+
+ComplianceError
++-- RulesError       a lexicon, allow-list, policy or taxonomy file cannot be used
++-- ScannerError     a scanner raised or ran past its deadline: the caller refuses
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+Direction = Literal["prompt", "output"]
+Surface = Literal["text", "json"]
+Severity = Literal["low", "medium", "high"]
+
+
+class Action(StrEnum):
+    """What a policy wants done with a finding, ordered from lenient to strict."""
+
+    allow = "allow"
+    flag = "flag"
+    mask = "mask"
+    block = "block"
+
+    @property
+    def rank(self) -> int:
+        return _RANKS[self.value]
+
+
+_RANKS = {"allow": 0, "flag": 1, "mask": 2, "block": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One span that a scanner found; offsets are code points of the raw text, `why` never quotes it."""
+
+    start: int
+    end: int
+    type: str
+    risk: str
+    severity: Severity
+    scanner: str
+    rule: str
+    why: str
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of a whole text: the strictest action, all findings, and what may be shown."""
+
+    action: Action
+    findings: tuple[Finding, ...]
+    released: str
+
+
+def strictest(findings: tuple[Finding, ...] | list[Finding]) -> Action:
+    """The strictest action among findings; `allow` when there are none."""
+    return max((f.action for f in findings), key=lambda action: action.rank, default=Action.allow)
+
+
+class ComplianceError(Exception):
+    """Root of everything this package raises on purpose."""
+
+
+class RulesError(ComplianceError):
+    """A rule file cannot be used; it is rejected whole. `en` and `zh` say where and how to mend it."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(f"{en} / {zh}")
+        self.en = en
+        self.zh = zh
+
+
+class ScannerError(ComplianceError):
+    """A scanner raised or ran past its deadline. Carries the scanner's name and no user text."""
+
+    def __init__(self, scanner: str, reason: str) -> None:
+        super().__init__(f"scanner {scanner} {reason}")
+        self.scanner = scanner
+        self.reason = reason
