@@ -1,0 +1,62 @@
+"""Building the starter model from nothing: text, tokenizer, weights, manifest."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from models.starter.chat import Sample
+from models.starter.corpus import samples
+from models.starter.encoding import encode_all
+from models.starter.network import new_network
+from models.starter.recipe import Recipe
+from models.starter.tokenizer import train_tokenizer
+from models.starter.training import Schedule, train
+
+ARTEFACTS_DIR = Path(__file__).parent / "artefacts"
+BASE_DIR = ARTEFACTS_DIR / "base"
+
+
+def build_starter(recipe: Recipe, out: Path, report: Callable[[int, int, float], None]) -> dict[str, Any]:
+    """Write tokenizer and weights into `out`; returns what the manifest says about the run."""
+    import torch
+
+    torch.set_num_threads(recipe.threads)
+    started = time.monotonic()
+    tokenizer = train_tokenizer(_texts(recipe), recipe.vocabulary)
+    data = list(encode_all(tokenizer, samples(recipe.seed, recipe.samples), recipe.longest_sample))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = new_network(recipe, tokenizer).to(device)
+    loss = train(network, data, schedule(recipe), tokenizer.pad_token_id, report)
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(out)
+    network.to(torch.bfloat16).save_pretrained(out)
+    return {
+        "seed": recipe.seed,
+        "recipe": recipe.digest(),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "training_tokens": sum(len(e.ids) for e in data),
+        "final_loss": round(loss, 4),
+        "minutes": round((time.monotonic() - started) / 60, 1),
+        "device": device.type,
+        "cpu_count": os.cpu_count(),
+    }
+
+
+def _texts(recipe: Recipe) -> list[str]:
+    chosen: list[Sample] = list(samples(recipe.seed + 1, recipe.tokenizer_samples))
+    said = [f"{m.role}\n{m.content}" for s in chosen for m in s.messages]
+    # Product names come in title case too, and should not fall into letters there.
+    return said + [text.title() for text in said[::3]] + [s.tools_json for s in chosen if s.tools_json]
+
+
+def schedule(recipe: Recipe) -> Schedule:
+    """The recipe's training settings."""
+    return Schedule(
+        tokens_per_batch=recipe.tokens_per_batch,
+        learning_rate=recipe.learning_rate,
+        embedding_learning_rate=recipe.embedding_learning_rate,
+        warmup_share=recipe.warmup_share,
+        seed=recipe.seed,
+    )

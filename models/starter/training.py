@@ -1,0 +1,115 @@
+"""A short training loop: batches of similar length, Muon for matrices, AdamW for the rest."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from models.starter.encoding import Encoded
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How to train: sizes of batches, learning rates and the share of steps that warm up."""
+
+    tokens_per_batch: int
+    learning_rate: float
+    embedding_learning_rate: float
+    warmup_share: float
+    seed: int
+
+
+def train(
+    network: Any, data: Sequence[Encoded], schedule: Schedule, pad: int, report: Callable[[int, int, float], None]
+) -> float:
+    """Train on every item once; calls `report(step, steps, loss)` and returns the last smoothed loss."""
+    import torch
+
+    device = next(network.parameters()).device
+    batches = make_batches(data, schedule.tokens_per_batch, random.Random(schedule.seed))
+    optimizers = _optimizers(network, schedule)
+    starts = [[group["lr"] for group in o.param_groups] for o in optimizers]
+    smooth = 0.0
+    network.train()
+    for step, batch in enumerate(batches):
+        share = _rate_share(step, len(batches), schedule.warmup_share)
+        for optimizer, rates in zip(optimizers, starts, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * share
+        loss = batch_loss(network, batch, pad, device)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        smooth = loss.item() if step == 0 else 0.95 * smooth + 0.05 * loss.item()
+        report(step + 1, len(batches), smooth)
+    network.eval()
+    return smooth
+
+
+def make_batches(data: Sequence[Encoded], tokens: int, rng: random.Random) -> list[list[Encoded]]:
+    """Neighbours in length share a batch, so that little is padding; the batches come in random order."""
+    order = list(data)
+    rng.shuffle(order)
+    batches: list[list[Encoded]] = []
+    window = 4096
+    for start in range(0, len(order), window):
+        part: list[list[Encoded]] = []
+        current: list[Encoded] = []
+        for item in sorted(order[start : start + window], key=lambda e: len(e.ids)):
+            if current and len(item.ids) * (len(current) + 1) > tokens:
+                part.append(current)
+                current = []
+            current.append(item)
+        part.append(current)
+        rng.shuffle(part)
+        batches += part
+    return batches
+
+
+def batch_loss(network: Any, batch: Sequence[Encoded], pad: int, device: Any) -> Any:
+    """Cross entropy of the tokens to learn; padding sits at the right, where causal attention never looks."""
+    import torch
+
+    width = max(len(e.ids) for e in batch)
+    ids = torch.tensor([[*e.ids, *([pad] * (width - len(e.ids)))] for e in batch], device=device)
+    learn = torch.tensor([[*e.learn, *([False] * (width - len(e.ids)))] for e in batch], device=device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_fast(device)):
+        hidden = network.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
+        logits = network.lm_head(hidden[:, :-1][learn[:, 1:]])
+    return torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][learn[:, 1:]])
+
+
+def bf16_is_fast(device: Any) -> bool:
+    """Whether this device multiplies bfloat16 matrices natively."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _rate_share(step: int, steps: int, warmup_share: float) -> float:
+    import math
+
+    warm = max(1, int(steps * warmup_share))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def _optimizers(network: Any, schedule: Schedule) -> tuple[Any, ...]:
+    import torch
+
+    trained = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    matrices = [p for name, p in trained if p.ndim == 2 and "embed" not in name and "lora_" not in name]
+    rest = [p for name, p in trained if p.ndim != 2 or "embed" in name or "lora_" in name]
+    adam = torch.optim.AdamW(rest, lr=schedule.embedding_learning_rate, betas=(0.9, 0.98), weight_decay=0.0)
+    if not matrices:
+        return (adam,)
+    # Muon learns to copy from the prompt in a fraction of AdamW's steps at this size.
+    muon = torch.optim.Muon(
+        matrices, lr=schedule.learning_rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"
+    )
+    return adam, muon
