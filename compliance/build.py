@@ -2,16 +2,20 @@
 
 import hashlib
 from pathlib import Path
+from typing import get_args
 
 import configs
 from compliance.keywords import KeywordScanner
 from compliance.lexicon import Lexicon, Term, load_lexicon
 from compliance.matches import Meaning, Scanner
 from compliance.pii import PII_TYPES
+from compliance.pii.catalog import DETECTORS
+from compliance.pii.detector import Detector
+from compliance.pii.scanner import PiiScanner
 from compliance.pipeline import Pipeline
 from compliance.policy import Policy, load_policy
 from compliance.taxonomy import load_taxonomy
-from compliance.verdict import Action, Direction, RulesError
+from compliance.verdict import Action, Direction, RulesError, Severity
 from configs.loader import DEFAULT_PATH, load_settings
 from configs.schema import ComplianceSettings
 
@@ -35,8 +39,8 @@ def build_pipeline(settings: ComplianceSettings) -> Pipeline:
     policy = load_policy(settings.policy, taxonomy, frozenset({"keyword", *PII_TYPES}))
     lexicon = load_lexicon(settings.lexicons, settings.allow_lists, taxonomy.ids)
     scanners: dict[Direction, list[Scanner]] = {
-        "prompt": [_keywords(lexicon, policy, "prompt")],
-        "output": [_keywords(lexicon, policy, "output")],
+        "prompt": [_keywords(lexicon, policy, "prompt"), _personal_info(policy, "prompt")],
+        "output": [_keywords(lexicon, policy, "output"), _personal_info(policy, "output")],
     }
     return Pipeline(_version(settings), scanners, settings.deadline_seconds)
 
@@ -61,6 +65,34 @@ def _keyword_meaning(term: Term, policy: Policy, direction: Direction) -> Meanin
         action=policy.action(direction, term.risk, term.severity, "keyword"),
         placeholder=policy.placeholders.keyword,
         strength=0,
+    )
+
+
+def _personal_info(policy: Policy, direction: Direction) -> PiiScanner:
+    """Detectors whose every severity is allowed are left out, so they hold nothing back."""
+    meanings = {
+        (one, severity): _pii_meaning(one, severity, policy, direction)
+        for one in DETECTORS
+        for severity in get_args(Severity)
+    }
+    wanted = [one for one in DETECTORS if any(meanings[one, severity] for severity in get_args(Severity))]
+    return PiiScanner(wanted, lambda detector, severity: meanings[detector, severity])
+
+
+def _pii_meaning(detector: Detector, severity: Severity, policy: Policy, direction: Direction) -> Meaning | None:
+    action = policy.action(direction, "personal_info", severity, detector.type)
+    if action is Action.allow:
+        return None
+    return Meaning(
+        scanner=PiiScanner.name,
+        type=detector.type,
+        risk="personal_info",
+        severity=severity,
+        rule=detector.rule,
+        why=detector.why,
+        action=action,
+        placeholder=policy.placeholder(detector.type),
+        strength=detector.strength,
     )
 
 

@@ -6,10 +6,10 @@ starts before it is known, whatever comes later. So the released text cannot dep
 cut, and nothing waits that no rule can still touch.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from compliance.deadline import Deadline
 from compliance.matches import Match, Meaning, Scan, Scanner, dominates
 from compliance.unicode import Folded, Folder
 from compliance.verdict import Action, Finding, ScannerError, Surface
@@ -56,7 +56,7 @@ class Gate:
         self._folder = Folder(surface)
         self._scans: list[Scan] = [scanner.start() for scanner in scanners]
         self._reach = max((scanner.reach for scanner in scanners), default=0) + 2
-        self._deadline_s = deadline_s
+        self._deadline = Deadline(deadline_s)
         self._survey = survey
 
         self._raw = ""  # raw text from `_at` on
@@ -74,17 +74,18 @@ class Gate:
 
     def feed(self, chunk: str) -> Release:
         """Take in a chunk and release what it decides."""
+        self._deadline.restart()
         if len(chunk) <= BLOCK:
-            return self._step(chunk, False, time.monotonic() + self._deadline_s)
+            return self._step(chunk, False)
         return self._in_blocks(chunk)
 
     def flush(self) -> Release:
         """The text is over: decide and release the rest."""
-        return self._step("", True, time.monotonic() + self._deadline_s)
+        self._deadline.restart()
+        return self._step("", True)
 
     def _in_blocks(self, chunk: str) -> Release:
-        deadline = time.monotonic() + self._deadline_s
-        parts = [self._step(chunk[start : start + BLOCK], False, deadline) for start in range(0, len(chunk), BLOCK)]
+        parts = [self._step(chunk[start : start + BLOCK], False) for start in range(0, len(chunk), BLOCK)]
         return Release(
             "".join(part.text for part in parts),
             parts[-1].end,
@@ -93,7 +94,7 @@ class Gate:
             self._blocked,
         )
 
-    def _step(self, chunk: str, final: bool, deadline: float) -> Release:
+    def _step(self, chunk: str, final: bool) -> Release:
         if self._failed is not None:
             raise self._failed
         if self._blocked and not self._survey:
@@ -102,7 +103,7 @@ class Gate:
         self._raw += chunk
         seen = len(self._window)
         self._append(folded)
-        undecided = self._run_scans(seen, final, deadline)
+        undecided = self._run_scans(seen, final)
         frontier = folded.raw_end if undecided == len(self._window) else self._raw_start(undecided)
         release = self._release(frontier)
         if undecided > _TRIM_AT + self._reach:
@@ -137,22 +138,20 @@ class Gate:
     def _raw_end(self, index: int) -> int:
         return self._shift + index + 1 if self._starts is None else self._ends[index]
 
-    def _run_scans(self, seen: int, final: bool, deadline: float) -> int:
+    def _run_scans(self, seen: int, final: bool) -> int:
         """Let every scanner look at the new text; return the first position one of them holds open."""
         window = self._window
         undecided = len(window)
         for scan in self._scans:
             try:
-                matches, open_at = scan.advance(window, seen, final)
+                matches, open_at = scan.advance(window, seen, final, self._deadline)
+                self._deadline.check(scan.name)
             except ScannerError as error:
                 self._failed = error
                 raise
             except Exception as error:  # noqa: BLE001 - whatever a scanner raises must refuse the text
                 self._failed = ScannerError(scan.name, f"raised {type(error).__name__}")
                 raise self._failed from None
-            if time.monotonic() > deadline:
-                self._failed = ScannerError(scan.name, f"ran past the deadline of {self._deadline_s} s")
-                raise self._failed
             if matches:
                 self._decided += [self._to_raw(match) for match in matches]
             if open_at < undecided:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import ahocorasick_rs
 
+from compliance.deadline import Deadline
 from compliance.matches import Match, Meaning
 from compliance.unicode import is_word
 
@@ -88,7 +89,7 @@ class KeywordScan:
         self._alive: list[int] = []  # starts of proper prefixes of terms that reach the end of the window
         self._open: list[tuple[int, int, Entry]] = []  # whole terms that a boundary or an excuse may undo
 
-    def advance(self, window: str, seen: int, final: bool) -> tuple[list[Match], int]:
+    def advance(self, window: str, seen: int, final: bool, deadline: Deadline) -> tuple[list[Match], int]:
         size = len(window)
         first = self._alive[0] if self._alive else seen
         hits = self._find(window[first:] if first else window, overlapping=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from compliance.deadline import Deadline
 from compliance.verdict import Action, Severity
 
 
@@ -37,7 +38,7 @@ class Scan(Protocol):
 
     name: str
 
-    def advance(self, window: str, seen: int, final: bool) -> tuple[list[Match], int]:
+    def advance(self, window: str, seen: int, final: bool, deadline: Deadline) -> tuple[list[Match], int]:
         """Look at `window[seen:]`; return what is newly decided and the first undecided position.
 
         Every match that starts before that position has been returned, whatever text comes later.

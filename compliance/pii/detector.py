@@ -1,0 +1,149 @@
+"""What a detector of personal information is: patterns propose, a validator disposes.
+
+All patterns read folded text: lower case, half width, simplified Chinese, nothing invisible.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import regex
+
+from compliance.verdict import Severity
+
+CONTEXT = 40
+"""How many folded characters before a value are searched for its context words: the same in streams."""
+
+DIGITS = "0123456789"
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+HAN = "\u4e00-\u9fff"
+
+_TIMEOUT_S = 1.0
+
+
+def soon(*classes: str) -> str:
+    """A look-ahead at one class after another that is also content where the text ends meanwhile."""
+    pattern = ""
+    for one in reversed(classes):
+        pattern = f"(?:{one}{pattern}|\\Z)"
+    return f"(?={pattern})"
+
+
+def _any_value(_: str) -> bool:
+    return True
+
+
+def _high(_: str) -> Severity:
+    return "high"
+
+
+@dataclass(frozen=True)
+class Detector:
+    """One way to write one type of personal information.
+
+    lead       the characters a value may begin with; empty for a detector that has a `cue`
+    cue        instead: a pattern of at most two characters that stands right before a value
+    not_after  class of characters that must not stand before the value
+    ahead      cheap look-ahead after the first character: most positions end here
+    core       the value without look-arounds; a group `value` where only a part is personal
+    pending    what after the core leaves it undecided, for an `after` that looks further than one character
+    after      look-ahead that must hold after the core
+    context    must be found in the `CONTEXT` characters before the value
+    refuse     must not be found there
+    shortest   where a value that is not valid may be a shorter valid one, the least length to try
+    """
+
+    type: str
+    rule: str
+    why: str
+    strength: int
+    core: str
+    lead: str = ""
+    cue: str = ""
+    not_after: str = "0-9"
+    ahead: str = ""
+    pending: str = ""
+    after: str = "(?![0-9])"
+    context: str = ""
+    refuse: str = ""
+    shortest: int = 0
+    valid: Callable[[str], bool] = _any_value
+    severity: Callable[[str], Severity] = _high
+
+    @property
+    def opening(self) -> str:
+        """The cheap test as a pattern that follows the value's first character."""
+        return f"(?<![{self.not_after}].){self.ahead}"
+
+    @cached_property
+    def _glance(self) -> re.Pattern[str]:
+        first = f"[{re.escape(self.lead)}]" if self.lead else "."
+        return re.compile(first + self.opening, re.DOTALL)
+
+    @cached_property
+    def _context(self) -> re.Pattern[str]:
+        return re.compile(self.context)
+
+    @cached_property
+    def _refuse(self) -> re.Pattern[str]:
+        return re.compile(self.refuse)
+
+    @cached_property
+    def _growing(self) -> "regex.Pattern[str]":
+        return regex.compile(self.core + self.pending)
+
+    @cached_property
+    def _whole(self) -> "regex.Pattern[str]":
+        return regex.compile(self.core + self.after)
+
+    @cached_property
+    def _core(self) -> "regex.Pattern[str]":
+        return regex.compile(self.core)
+
+    @cached_property
+    def _after(self) -> "regex.Pattern[str]":
+        return regex.compile(self.after)
+
+    def may_start(self, window: str, start: int) -> bool:
+        """Whether a value may begin here, judged by what stands before it and a glance at what follows."""
+        if not self._glance.match(window, start):
+            return False
+        if not self.context and not self.refuse:
+            return True
+        before = window[max(0, start - CONTEXT) : start]
+        if self.context and not self._context.search(before):
+            return False
+        return not (self.refuse and self._refuse.search(before))
+
+    def may_grow(self, window: str, start: int) -> bool:
+        """Whether more text could still make or change a value that begins here."""
+        return self._growing.fullmatch(window, start, partial=True) is not None
+
+    def proposes(self, window: str, start: int) -> bool:
+        """Whether the pattern finds a value here; the validator has not spoken yet."""
+        return self._whole.match(window, start) is not None
+
+    def find_at(self, window: str, start: int) -> tuple[int, int] | None:
+        """The span of the valid value that begins here, the longest reading first."""
+        match = self._whole.match(window, start, timeout=_TIMEOUT_S)
+        while match is not None:
+            span: tuple[int, int] = match.span("value") if "value" in match.re.groupindex else match.span()
+            if self.valid(window[span[0] : span[1]]):
+                return span
+            match = self._shorter(window, start, match.end())
+        return None
+
+    def _shorter(self, window: str, start: int, end: int) -> "regex.Match[str] | None":
+        if not self.shortest:
+            return None
+        for shorter in range(end - 1, start + self.shortest - 1, -1):
+            match = self._core.fullmatch(window, start, shorter)
+            if match is not None and self._after.match(window, shorter):
+                return match
+        return None
+
+
+def digits_of(value: str) -> str:
+    """The value without the spaces and hyphens people write into numbers."""
+    return re.sub(r"[ .-]", "", value)

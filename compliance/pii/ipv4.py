@@ -1,0 +1,50 @@
+"""IPv4 addresses. Private, loopback and other addresses that are not on the internet are of low severity."""
+
+import ipaddress
+
+from compliance.pii.detector import DIGITS, Detector, soon
+from compliance.verdict import Severity
+
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_ADDRESS = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+
+
+def is_no_outline_number(value: str) -> bool:
+    """Four small numbers are more often a heading or a version than an address."""
+    return any(int(octet) > 30 for octet in value.split("."))
+
+
+def grade(value: str) -> Severity:
+    return "medium" if ipaddress.IPv4Address(value).is_global else "low"
+
+
+BARE = Detector(
+    type="ipv4",
+    rule="ipv4",
+    why="an IPv4 address",
+    strength=40,
+    lead=DIGITS,
+    not_after="0-9.",
+    ahead=soon("[0-9.]", "[0-9.]", "[0-9.]"),
+    core=_ADDRESS,
+    pending=r"\.?",
+    after=r"(?![0-9]|\.[0-9])",
+    refuse=r"(?:(?:^|[^a-z])v|ver\.?|version|版本|版|release|固件|第|章|节)(?:号|为|是)?[:： ]{0,2}$",
+    valid=is_no_outline_number,
+    severity=grade,
+)
+BY_LABEL = Detector(
+    type="ipv4",
+    rule="ipv4.label",
+    why="an IPv4 address after a word for it",
+    strength=41,
+    lead=DIGITS,
+    not_after="0-9.",
+    ahead=soon("[0-9.]", "[0-9.]", "[0-9.]"),
+    core=_ADDRESS,
+    pending=r"\.?",
+    after=r"(?![0-9]|\.[0-9])",
+    context=r"(?:^|[^a-z])ip(?:v4)?(?:[^a-z]|$)|服务器|主机|网关|host|server|ping|https?://",
+    refuse=r"(?:版本|version)(?:号|为|是)?[:： ]{0,2}$",
+    severity=grade,
+)

@@ -1,0 +1,95 @@
+"""Chinese personal names by rule: a surname and one or two more characters, where context says so.
+
+Three ways: after a label (收货人：), after 我叫 and the like, or before 先生/女士/小姐. A name without any of
+these is left alone: without a dictionary of people it would hit ordinary words.
+"""
+
+from itertools import pairwise
+
+from compliance.pii.detector import HAN, Detector
+
+_SURNAMES = (
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈"
+    "姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤"
+    "温康施文牛樊葛邢安齐易乔伍庞颜倪庄聂章鲁岳翟殷詹申欧耿关兰焦俞左柳甘祝包宁尚符舒阮柯纪梅童凌毕单季裴"
+    "霍涂成苗谷盛曲翁冉骆蓝路游辛靳欧管柴蒙鲍华喻祁房滕屈饶解牟艾尤阳时穆农司卓古吉缪简车项连芦麦褚娄窦戚"
+    "岑景党宫费卜冷晏席卫米柏宗瞿桂全佟应臧闵苟邬边卞姬师和仇栾隋商刁沙荣巫寇桑郎甄丛仲虞敖巩明佘池查麻苑"
+    "迟邝官封谈匡鞠惠荆乐冀胥南班储原栗燕楚鄢扶奚"
+)
+_COMPOUND = (
+    "欧阳|太史|上官|端木|司马|东方|独孤|南宫|夏侯|诸葛|闻人|皇甫|尉迟|公孙|慕容|令狐|司徒|司空|长孙|宇文|西门|轩辕"
+)
+_STOP = "的是在来和与及有住电手男女先请您我你他她它们也就都不要会从自已因向于对把被给让今吗呢吧啊了着过得号并但或后前"
+_NOT_NAMES = (
+    "方式|方便|方法|方案|高兴|高级|高中|高端|高效|马上|马来|白色|白天|黄金|黄色|金额|金融|金牌|安全|安装|周末|周一|周二"
+    "|周三|周四|周五|周六|周日|江苏|江西|万一|常用|时候|时间|成功|成都|成本|成员|于是|任何|任务|余额|全部|全国|文化|文件"
+    "|文案|明天|明细|温度|和平|单位|单号|单身|计划|包括|包装|广东|关于|关系|石家|钟点|应该|应用|查询|解决|官方|路线|路上"
+    "|管理|商品|商家|商务|项目|连接|原因|全名|全称|简称|师傅|封面|米色|农民|华为|党员|车主|车牌|古代|游客|沙发|荣誉"
+    "|何时|何人|何处|许可|许多|左右|向导|易用|程序|程度|叶子|宁波|南京|南方|海外|段落|康复|武器|金色|严格|万元|王者|王子|公主"
+)
+_GIVEN = f"(?:(?![{_STOP}])[{HAN}])"
+
+_LABEL_WORDS = (
+    "姓名|联系人|收货人|收件人|寄件人|发件人|法定代表人|法人代表|投保人|被保险人|受益人|持卡人|户名|经办人|申请人"
+    "|负责人|当事人|签收人|监护人|患者|户主|法人"
+)
+_NEXT_WORD = "(?:电话|手机|先生|女士|小姐|地址|身份|性别|联系)"
+
+
+def _han_except(kept: str) -> str:
+    """A class body of all Chinese characters but these."""
+    codes = [0x4DFF, *sorted(ord(char) for char in set(kept)), 0xA000]
+    ranges = ((low + 1, high - 1) for low, high in pairwise(codes))
+    return "".join(f"{chr(low)}-{chr(high)}" for low, high in ranges if low <= high)
+
+
+def is_name(value: str) -> bool:
+    """Not a word that merely begins with a surname."""
+    return value[:2] not in _ORDINARY
+
+
+_ORDINARY = frozenset(_NOT_NAMES.split("|"))
+_LEAD = "".join(sorted(set(_SURNAMES) | {name[0] for name in _COMPOUND.split("|")}))
+
+AFTER_LABEL = Detector(
+    type="person_name",
+    rule="person_name.label",
+    why="a personal name after a label such as 收货人",
+    strength=20,
+    lead=_LEAD,
+    not_after="^:= \"'人名者主表是为",
+    ahead=rf"(?=[{HAN}]|\Z)",
+    core=rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})",
+    pending="[电手先女小地身性联]?",
+    after=rf"(?![{HAN}])|(?={_NEXT_WORD})",
+    context=rf"(?:{_LABEL_WORDS})[\"' ]{{0,2}}(?:[:=]|是|为)?[\"' ]{{0,3}}$",
+    valid=is_name,
+    shortest=2,
+)
+AFTER_CALLED = Detector(
+    type="person_name",
+    rule="person_name.called",
+    why="a personal name after words such as 我叫",
+    strength=20,
+    lead=_LEAD,
+    not_after="^叫是",
+    ahead=rf"(?=[{HAN}]|\Z)",
+    core=rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})",
+    after=rf"(?![{HAN}])|(?=[{_STOP}])",
+    context=r"(?:[我他她]叫|名叫|名字叫|名字是|叫做)$",
+    valid=lambda value: is_name(value) and not any(char in _STOP for char in value[1:]),
+    shortest=2,
+)
+BEFORE_TITLE = Detector(
+    type="person_name",
+    rule="person_name.title",
+    why="a personal name before a form of address such as 先生",
+    strength=20,
+    lead=_LEAD,
+    not_after=_han_except("的请和与是由找给向约叫对为让跟把同及至往人"),
+    ahead=rf"(?=[{HAN}](?:\Z|[先女小](?:\Z|[生士姐])|[{HAN}](?:\Z|[先女小](?:\Z|[生士姐])|[{HAN}](?:\Z|[先女小]))))",
+    core=(rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})(?:先生|女士|小姐)"),
+    after="",
+    valid=lambda value: is_name(value) and not any(char in _STOP + "老总" for char in value[1:]),
+    shortest=4,
+)

@@ -1,0 +1,38 @@
+"""WeChat ids, only after a word for WeChat: a letter and 5 to 19 of letters, digits, _ and -."""
+
+from compliance.pii.detector import DIGITS, LETTERS, Detector, soon
+
+_NAME = r"(?:微信|薇信|威信|v信|(?<![a-z])(?:vx|wx|wechat|weixin))"
+_KIND = r"[ ]?(?:号码?|id|账号|帐号)?[\"' ]{0,2}"
+
+
+def has_no_plain_word(value: str) -> bool:
+    """Without a colon before it a plain word is more likely prose than an id."""
+    return not value.isalpha()
+
+
+BY_LABEL = Detector(
+    type="wechat",
+    rule="wechat.label",
+    why="a WeChat id after a label for it",
+    strength=36,
+    lead=DIGITS[1:] + LETTERS,
+    not_after="0-9a-z_-",
+    ahead=soon(*["[0-9a-z_-]"] * 4),
+    core=r"(?:[a-z][0-9a-z_-]{5,19}|[1-9][0-9]{4,10})",
+    after="(?![0-9a-z_-])",
+    context=rf"{_NAME}{_KIND}(?:[:=]|是|为|号)[\"' ]{{0,3}}$",
+)
+BY_MENTION = Detector(
+    type="wechat",
+    rule="wechat.mention",
+    why="a WeChat id right after the word",
+    strength=35,
+    lead=LETTERS,
+    not_after="0-9a-z_-",
+    ahead=soon(*["[0-9a-z_-]"] * 4),
+    core=r"[a-z][0-9a-z_-]{5,19}",
+    after="(?![0-9a-z_-])",
+    context=rf"(?:{_NAME}|加v){_KIND}$",
+    valid=has_no_plain_word,
+)
