@@ -35,7 +35,9 @@ class SetupError(Exception):
 def _set_up() -> None:
     if sys.version_info[:2] != (3, 11):
         version = ".".join(map(str, sys.version_info[:3]))
-        raise SetupError(f"Python 3.11 is needed, this is {version}; run `make PYTHON=/path/to/python3.11 …`. 需要 Python 3.11。")
+        raise SetupError(
+            f"Python 3.11 is needed, this is {version}; run `make PYTHON=/path/to/python3.11 …`. 需要 Python 3.11。"
+        )
     if sys.platform != "linux":
         raise SetupError("Linux is needed: vLLM has no build for other systems. 需要 Linux 系统。")
     kind = _kind()

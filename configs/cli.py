@@ -69,7 +69,8 @@ def _root() -> None:
 
 config = typer.Typer(help="Check and show the settings. / 检查并显示配置。", no_args_is_help=True)
 ConfigPath = Annotated[
-    Path | None, typer.Option("--config", help="Settings file; default $OPCGATE_CONFIG or configs/opcgate.yaml.")
+    Path | None,
+    typer.Option("--config", help="Settings file; default $OPCGATE_CONFIG or configs/opcgate.yaml."),
 ]
 
 

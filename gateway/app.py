@@ -113,5 +113,3 @@ def _as_gateway_error(request: Request, error: Exception) -> GatewayError:
         return MethodNotAllowed(f"{request.method} isn't allowed on {request.url.path[:200]}. 不支持该方法。")
     log.error("unexpected error on %s", request.url.path, exc_info=error)
     return GatewayError("Something went wrong here. 服务内部错误。")
-
-

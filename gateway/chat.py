@@ -5,7 +5,7 @@ hold-back gate -> settle. `stream=false` takes the same way: its answer is a str
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
@@ -23,7 +23,6 @@ from gateway.record import Recorder, RequestEntry
 from gateway.request import CheckedRequest, Surface, parse_request
 from gateway.upstream import Event, Transport
 from models.catalog import ServedModel
-
 
 GONE = (asyncio.CancelledError, GeneratorExit, ClientGone)
 
@@ -49,7 +48,7 @@ async def answer(
     authorization: bytes | None,
     read_body: Callable[[], Awaitable[bytes]],
     entry: RequestEntry,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event]:
     """Serve one request as events that are safe to send; the row is settled before the last byte goes out.
 
     Raises GatewayError, before the first event or between two. Close it to abort the request on the node.
@@ -80,7 +79,7 @@ async def checked(
 
 async def guarded(
     gateway: Gateway, request: CheckedRequest, model: ServedModel, node: Node, entry: RequestEntry
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event]:
     """The node's events with only what the pipeline lets through."""
     guard = AnswerGuard(gateway.pipeline, request, entry)
     url = node.settings.url + request.surface.path
@@ -105,7 +104,7 @@ async def settled(gateway: Gateway, entry: RequestEntry) -> AsyncIterator[None]:
     try:
         yield
     except GatewayError as error:
-        entry.outcome = "refused" if isinstance(error, PromptRefused) else "failed"
+        entry.outcome = _outcome_of(error)
         entry.error_code = error.code or error.type
         raise
     except BaseException as error:
@@ -114,7 +113,14 @@ async def settled(gateway: Gateway, entry: RequestEntry) -> AsyncIterator[None]:
     finally:
         ended_at = gateway.clock()
         gateway.metrics.count(entry, ended_at)
-        await settle(gateway, entry, ended_at)
+        if entry.key_id is not None:  # callers without a key are counted, but can't fill the database
+            await settle(gateway, entry, ended_at)
+
+
+def _outcome_of(error: GatewayError) -> str:
+    if isinstance(error, PromptRefused):
+        return "refused"
+    return "rejected" if error.status < 500 else "failed"
 
 
 async def settle(gateway: Gateway, entry: RequestEntry, ended_at: float) -> None:

@@ -12,7 +12,8 @@ from configs.loader import SettingsError, load_settings
 from configs.schema import Settings
 
 ConfigPath = Annotated[
-    Path | None, typer.Option("--config", help="Settings file; default $OPCGATE_CONFIG or configs/opcgate.yaml.")
+    Path | None,
+    typer.Option("--config", help="Settings file; default $OPCGATE_CONFIG or configs/opcgate.yaml."),
 ]
 
 up = typer.Typer(help="Start the engine and the gateway, and print a working example. / 启动引擎与网关。")

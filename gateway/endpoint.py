@@ -6,7 +6,7 @@ Plain ASGI, mounted as routes in the FastAPI app: these are the hot paths.
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
 import orjson
@@ -51,7 +51,13 @@ class Exchange:
     """One request and its response."""
 
     def __init__(
-        self, gateway: Gateway, surface: Surface, scope: Scope, receive: Receive, send: Send, max_body_bytes: int
+        self,
+        gateway: Gateway,
+        surface: Surface,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        max_body_bytes: int,
     ) -> None:
         self._gateway = gateway
         self._surface = surface
@@ -115,7 +121,7 @@ class Exchange:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def _write(self, events: AsyncIterator[Event]) -> None:
+    async def _write(self, events: AsyncGenerator[Event]) -> None:
         """Write a stream as it comes. A whole answer waits for the generator's end, so that it is settled first."""
         whole: list[Event] = []
         async for event in events:

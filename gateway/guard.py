@@ -98,7 +98,11 @@ class AnswerGuard:
     def last_usage(self) -> Event:
         """A usage event for an answer that was cut before the engine sent its own."""
         prompt, completion = self._entry.prompt_tokens or 0, self._entry.completion_tokens or 0
-        usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        usage = {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
         return {"model": self._request.model, "choices": [], "usage": usage}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.errors import Unauthorized
@@ -37,7 +37,7 @@ async def create_key(engine: AsyncEngine, name: str, *, days: float | None = Non
     now = datetime.now(UTC)
     async with engine.begin() as connection:
         await connection.execute(
-            ApiKey.__table__.insert().values(
+            insert(ApiKey).values(
                 id=key_id,
                 name=name,
                 digest=digest_of(key),
@@ -52,9 +52,7 @@ async def revoke_key(engine: AsyncEngine, key_id: str) -> bool:
     """Revoke a key by id; False when there is no such key. Workers notice within the cache's time."""
     async with engine.begin() as connection:
         done = await connection.execute(
-            update(ApiKey)
-            .where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
-            .values(revoked_at=datetime.now(UTC))
+            update(ApiKey).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None)).values(revoked_at=datetime.now(UTC))
         )
     return bool(done.rowcount)
 

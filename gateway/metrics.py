@@ -12,21 +12,24 @@ class Metrics:
     """Every metric, in a registry of its own so that two apps in one process don't clash."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        names = {"registry": self.registry}
+        self.registry = registry = CollectorRegistry()
         self._requests = Counter(
-            "opcgate_requests", "Requests by end.", ["endpoint", "model", "outcome"], **names
+            "opcgate_requests", "Requests by end.", ["endpoint", "model", "outcome"], registry=registry
         )
-        self._tokens = Counter("opcgate_tokens", "Tokens by kind.", ["model", "kind"], **names)
+        self._tokens = Counter("opcgate_tokens", "Tokens by kind.", ["model", "kind"], registry=registry)
         self._findings = Counter(
-            "opcgate_findings", "Findings of the pipeline.", ["direction", "risk", "action"], **names
+            "opcgate_findings", "Findings of the pipeline.", ["direction", "risk", "action"], registry=registry
         )
-        self._first_byte = Histogram(
-            "opcgate_time_to_first_event_seconds", "To the first event of an answer.", ["model"], buckets=SECONDS, **names
+        self._first_event = Histogram(
+            "opcgate_time_to_first_event_seconds", "TTFT.", ["model"], buckets=SECONDS, registry=registry
         )
-        self._total = Histogram("opcgate_request_seconds", "Whole requests.", ["endpoint"], buckets=SECONDS, **names)
-        self._node_ready = Gauge("opcgate_node_ready", "1 when the node answers for its models.", ["node"], **names)
-        self._node_open = Gauge("opcgate_node_open_requests", "Open requests per node.", ["node"], **names)
+        self._total = Histogram(
+            "opcgate_request_seconds", "Whole requests.", ["endpoint"], buckets=SECONDS, registry=registry
+        )
+        self._node_ready = Gauge(
+            "opcgate_node_ready", "1 when the node answers for its models.", ["node"], registry=registry
+        )
+        self._node_open = Gauge("opcgate_node_open_requests", "Open requests per node.", ["node"], registry=registry)
 
     def count(self, entry: RequestEntry, ended_at: float) -> None:
         """Count a finished request. An unknown model's name is not a label: callers choose it."""
@@ -34,7 +37,7 @@ class Metrics:
         self._requests.labels(entry.endpoint, model, entry.outcome).inc()
         self._total.labels(entry.endpoint).observe(ended_at - entry.started_at)
         if entry.first_byte_at is not None:
-            self._first_byte.labels(model).observe(entry.first_byte_at - entry.started_at)
+            self._first_event.labels(model).observe(entry.first_byte_at - entry.started_at)
         if entry.prompt_tokens:
             self._tokens.labels(model, "prompt").inc(entry.prompt_tokens)
         if entry.completion_tokens:

@@ -31,7 +31,8 @@ def _scan(pipeline: Pipeline, places: list[Place], entry: RequestEntry) -> None:
             verdict = pipeline.scan(place.text, "prompt", surface="json" if place.kind == "json" else "text")
         except ScannerError as error:
             raise ScanFailed(
-                f"The prompt could not be checked ({error}), so it was not sent to the model. 内容检查失败，请求未送达模型。"
+                f"The prompt could not be checked ({error}), so it was not sent to the model. "
+                "内容检查失败，请求未送达模型。"
             ) from error
         if verdict.findings:
             entry.add_findings(place.param, verdict.findings)

@@ -97,8 +97,7 @@ class Recorder:
         """Write what waits, then stop."""
         if self._task is None:
             return
-        while not self._waiting.empty() and not self._task.done():
-            await asyncio.sleep(0.01)
+        await self._waiting.join()
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
@@ -109,6 +108,8 @@ class Recorder:
             while len(group) < GROUP and not self._waiting.empty():
                 group.append(self._waiting.get_nowait())
             await asyncio.shield(self._write(group))
+            for _ in group:
+                self._waiting.task_done()
 
     async def _write(self, group: list[tuple[dict[str, Any], asyncio.Future[None]]]) -> None:
         error: BaseException | None = None

@@ -84,7 +84,7 @@ def _json_object(payload: bytes) -> Json:
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(_why_not_json(payload, error)) from None
     if not isinstance(body, dict):
-        raise InvalidRequest("The body must be a JSON object, like {\"model\": …}. 请求体必须是 JSON 对象。")
+        raise InvalidRequest('The body must be a JSON object, like {"model": …}. 请求体必须是 JSON 对象。')
     return body
 
 

@@ -1,6 +1,6 @@
 """The wire to an engine node: one request out, JSON events in; every foreign error becomes ours here."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,7 +9,14 @@ import aiohttp
 import orjson
 
 from configs.schema import UpstreamSettings
-from gateway.errors import ContextTooLong, GatewayError, InvalidRequest, NodeFailed, NodeTimeout, NodeUnavailable
+from gateway.errors import (
+    ContextTooLong,
+    GatewayError,
+    InvalidRequest,
+    NodeFailed,
+    NodeTimeout,
+    NodeUnavailable,
+)
 from gateway.sse import SSEDecoder
 
 Event = dict[str, Any]
@@ -18,7 +25,7 @@ Event = dict[str, Any]
 class Transport(Protocol):
     """What the gateway needs of a node; tests and load tests may bring their own."""
 
-    def events(self, url: str, body: bytes, *, stream: bool) -> AsyncIterator[Event]:
+    def events(self, url: str, body: bytes, *, stream: bool) -> AsyncGenerator[Event]:
         """Post `body`; yield each event of a stream, or the one JSON answer. Closing it aborts the request."""
         ...
 
@@ -46,7 +53,7 @@ class HttpTransport:
     async def close(self) -> None:
         await self.session.close()
 
-    async def events(self, url: str, body: bytes, *, stream: bool) -> AsyncIterator[Event]:
+    async def events(self, url: str, body: bytes, *, stream: bool) -> AsyncGenerator[Event]:
         wait = self.settings.idle_seconds if stream else self.settings.whole_answer_seconds
         async with self._post(url, body, wait) as response:
             if response.status != 200:
@@ -60,9 +67,7 @@ class HttpTransport:
     @asynccontextmanager
     async def _post(self, url: str, body: bytes, wait_seconds: float) -> AsyncIterator[aiohttp.ClientResponse]:
         """One POST whose foreign errors, also those while the body is read, leave as GatewayError."""
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=self.settings.connect_seconds, sock_read=wait_seconds
-        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.settings.connect_seconds, sock_read=wait_seconds)
         headers = {"content-type": "application/json"}
         try:
             async with self.session.post(url, data=body, headers=headers, timeout=timeout) as response:
@@ -75,7 +80,7 @@ class HttpTransport:
             raise NodeFailed("The model's node broke off before the answer was complete; try again.") from None
 
 
-async def _stream_events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
+async def _stream_events(response: aiohttp.ClientResponse) -> AsyncGenerator[Event]:
     decoder = SSEDecoder()
     async for chunk in response.content.iter_any():
         try:

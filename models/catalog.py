@@ -59,12 +59,13 @@ class Catalog:
 
     def served(self, model_ids: tuple[str, ...]) -> dict[str, ServedModel]:
         """The named bases and adapters, ready to serve. Raises CatalogError for an unknown id."""
-        owners = {one.id: base for base in self._bases.values() for one in (base, *base.adapters)}
+        owners = {base.id: base for base in self._bases.values()}
+        owners |= {adapter.id: base for base in self._bases.values() for adapter in base.adapters}
         missing = [one for one in model_ids if one not in owners]
         if missing:
             raise CatalogError(f"not in the catalog: {', '.join(missing)}")
-        families = {base.id: self.family(base.id) for base in {owners[one].id: owners[one] for one in model_ids}.values()}
-        known = {model.id: model for family in families.values() for model in family}
+        base_ids = dict.fromkeys(owners[one].id for one in model_ids)
+        known = {model.id: model for base_id in base_ids for model in self.family(base_id)}
         return {one: known[one] for one in model_ids}
 
     def family(self, base_id: str) -> list[ServedModel]:

@@ -1,5 +1,6 @@
 """A child process in a session of its own: stopped as a group, and ended by the kernel if we die first."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -40,10 +41,8 @@ class Child:
         """Ask it to end; after the grace, kill what is left of its group. Returns when nothing is left."""
         if self.process.poll() is None:
             self._signal_group(signal.SIGTERM)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(grace_seconds)
-            except subprocess.TimeoutExpired:
-                pass
         deadline = time.monotonic() + grace_seconds
         while self._group_lives() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -77,5 +76,5 @@ def _spawn(argv: tuple[str, ...], env: dict[str, str], output: IO[bytes]) -> sub
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=end_with_parent,  # noqa: PLW1509 - the command line starts no threads before this
+        preexec_fn=end_with_parent,
     )

@@ -81,7 +81,15 @@ def prompt_places(body: Json) -> Iterator[Place]:
         yield from _message_places(message, f"messages.{index}")
     yield from field_strings(
         body,
-        ("tools", "tool_choice", "response_format", "structured_outputs", "stop", "bad_words", "chat_template_kwargs"),
+        (
+            "tools",
+            "tool_choice",
+            "response_format",
+            "structured_outputs",
+            "stop",
+            "bad_words",
+            "chat_template_kwargs",
+        ),
     )
 
 

@@ -23,6 +23,4 @@ class CompletionRequest(Generation):
 
 def prompt_places(body: Json) -> Iterator[Place]:
     """Every string of a completion request that can reach the model."""
-    yield from field_strings(
-        body, ("prompt", "suffix", "response_format", "structured_outputs", "stop", "bad_words")
-    )
+    yield from field_strings(body, ("prompt", "suffix", "response_format", "structured_outputs", "stop", "bad_words"))

@@ -54,7 +54,15 @@ class Generation(Shape):
 
 
 # Fields of OpenAI's API that mean nothing to an engine: taken, so that SDK defaults work, and not passed on.
-NOT_FORWARDED = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity")
+NOT_FORWARDED = (
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "safety_identifier",
+    "prompt_cache_key",
+    "verbosity",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,117 @@
+"""A gateway in front of the fake engine, both on loopback, for faults that a real engine won't show on demand."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from configs.loader import load_settings
+from configs.schema import Settings
+from gateway.app import build_app
+from loadtests.fake_engine import FakeEngine, Script, running
+from tests.conftest import free_port, run_opcgate
+
+CATALOG = """
+models:
+  - id: opc-starter
+    source: {huggingface: none/none}
+    context_tokens: 1024
+"""
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """The gateway's client (with a valid key) and the fake behind it."""
+
+    client: httpx.Client
+    url: str
+    key: str
+    engine: FakeEngine
+    database: Path
+
+    def chat(self, *, stream: bool = False, **fields: object) -> httpx.Response:
+        body = {"model": "opc-starter", "messages": [{"role": "user", "content": "写一句文案"}], "stream": stream}
+        return self.client.post("/v1/chat/completions", json=body | fields)
+
+
+@pytest.fixture(scope="session")
+def faulty_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
+    folder = tmp_path_factory.mktemp("faulty")
+    engine = FakeEngine(("opc-starter",))
+    with running(engine) as upstream:
+        settings = _settings(folder, upstream)
+        key = run_opcgate("keys", "create", "--name", "t", "--config", str(folder / "opcgate.yaml")).stdout.strip()
+        with serving(settings) as url, httpx.Client(base_url=url, timeout=20) as client:
+            client.headers["authorization"] = f"Bearer {key}"
+            wait_ready(client)
+            yield Faulty(client, url, key, engine, folder / "opcgate.db")
+
+
+@pytest.fixture
+def faulty(faulty_session: Faulty) -> Iterator[Faulty]:
+    """The session's gateway, with a fresh script and, afterwards, nothing left open on the engine."""
+    faulty_session.engine.script = Script()
+    faulty_session.engine.up = True
+    faulty_session.engine.seen.bodies.clear()
+    wait_ready(faulty_session.client)
+    yield faulty_session
+    deadline = time.monotonic() + 5
+    while faulty_session.engine.seen.open and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert faulty_session.engine.seen.open == 0, "a request is still open on the engine"
+
+
+def wait_ready(client: httpx.Client, *, ready: bool = True) -> None:
+    deadline = time.monotonic() + 20
+    while (client.get("/readyz").status_code == 200) != ready:
+        assert time.monotonic() < deadline, f"/readyz did not turn {'green' if ready else 'red'}"
+        time.sleep(0.05)
+
+
+def _settings(folder: Path, upstream: str) -> Settings:
+    configs = Path(__file__).resolve().parents[2] / "configs"
+    (folder / "models.yaml").write_text(CATALOG)
+    (folder / "opcgate.yaml").write_text(
+        f"""
+catalog: models.yaml
+database: {{url: "sqlite+aiosqlite:///{folder}/opcgate.db", key_cache_seconds: 0.2}}
+limits: {{concurrent_requests_per_key: 8}}
+listen: {{max_body_bytes: 1048576}}
+upstream: {{idle_seconds: 1.0, whole_answer_seconds: 1.5, probe_interval_seconds: 0.3, probe_timeout_seconds: 1.0}}
+compliance:
+  policy: {configs}/policies/base.yaml
+  lexicons: [{configs}/lexicons/starter.tsv]
+  allow_lists: [{configs}/lexicons/allow.tsv]
+nodes: [{{name: fake, url: "{upstream}", models: [opc-starter]}}]
+"""
+    )
+    return load_settings(folder / "opcgate.yaml")
+
+
+class serving:  # noqa: N801 - a context manager, read as a verb
+    """The app on a real socket, in a thread of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._port = free_port()
+        config = uvicorn.Config(build_app(settings), port=self._port, log_level="warning", lifespan="on", ws="none")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, name="gateway")
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        deadline = time.monotonic() + 60
+        while not self._server.started:
+            assert self._thread.is_alive(), "the gateway did not start"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return f"http://127.0.0.1:{self._port}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)
+        assert not self._thread.is_alive()
