@@ -20,14 +20,13 @@ def build_starter(
     samples: Annotated[
         int | None, typer.Option(help="Training conversations; the recipe's own number if absent.")
     ] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads; weights are only the same for the same number.")] = 2,
 ) -> None:
     """Train the starter model from nothing, on text the recipe generates."""
     from rich.console import Console
 
     from models.starter.commands import build_base
 
-    build_base(out, seed, samples, threads, Console())
+    build_base(out, seed, samples, Console())
 
 
 @models.command("build-starter-adapter")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.starter.build import ARTEFACTS_DIR, BASE_DIR
+from models.starter.build import ARTEFACTS_DIR
 from models.starter.drama import drama_samples
 from models.starter.encoding import Encoded, encode_all
 from models.starter.training import Schedule, batch_loss, make_batches, train
@@ -26,7 +26,7 @@ class AdapterRecipe:
     alpha: int = 16
     learning_rate: float = 3e-3
     tokens_per_batch: int = 4096
-    threads: int = 2
+    shards: int = 2
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -38,13 +38,16 @@ def build_adapter(
     from peft import LoraConfig, get_peft_model
     from transformers import AutoTokenizer, Qwen3ForCausalLM
 
-    torch.set_num_threads(recipe.threads)
+    torch.set_num_threads(1)
     torch.manual_seed(recipe.seed)
     started = time.monotonic()
     tokenizer = AutoTokenizer.from_pretrained(base)
     network = Qwen3ForCausalLM.from_pretrained(base, dtype=torch.float32)
-    held_out = list(encode_all(tokenizer, drama_samples(recipe.seed + 1, recipe.held_out), 512))
-    data = list(encode_all(tokenizer, drama_samples(recipe.seed, recipe.samples), 512))
+    held_out_samples = list(drama_samples(recipe.seed + 1, recipe.held_out))
+    kept_out = {s.prompts for s in held_out_samples}
+    samples = (s for s in drama_samples(recipe.seed, recipe.samples) if s.prompts not in kept_out)
+    held_out = list(encode_all(tokenizer, held_out_samples, 512))
+    data = list(encode_all(tokenizer, samples, 512))
     before = mean_loss(network, held_out, tokenizer.pad_token_id)
     config = LoraConfig(
         r=recipe.rank,
@@ -78,7 +81,7 @@ def mean_loss(network: Any, data: Sequence[Encoded], pad: int) -> float:
     batches = make_batches(data, 4096, random.Random(0))
     device = next(network.parameters()).device
     with torch.inference_mode():
-        return sum(batch_loss(network, b, pad, device).item() for b in batches) / len(batches)
+        return float(sum(batch_loss(network, b, pad, device).item() for b in batches) / len(batches))
 
 
 def _schedule(recipe: AdapterRecipe) -> Schedule:
@@ -88,4 +91,5 @@ def _schedule(recipe: AdapterRecipe) -> Schedule:
         embedding_learning_rate=recipe.learning_rate,
         warmup_share=0.05,
         seed=recipe.seed,
+        shards=recipe.shards,
     )

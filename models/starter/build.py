@@ -22,7 +22,7 @@ def build_starter(recipe: Recipe, out: Path, report: Callable[[int, int, float],
     """Write tokenizer and weights into `out`; returns what the manifest says about the run."""
     import torch
 
-    torch.set_num_threads(recipe.threads)
+    torch.set_num_threads(1)
     started = time.monotonic()
     tokenizer = train_tokenizer(_texts(recipe), recipe.vocabulary)
     data = list(encode_all(tokenizer, samples(recipe.seed, recipe.samples), recipe.longest_sample))
@@ -59,4 +59,5 @@ def schedule(recipe: Recipe) -> Schedule:
         embedding_learning_rate=recipe.embedding_learning_rate,
         warmup_share=recipe.warmup_share,
         seed=recipe.seed,
+        shards=recipe.shards,
     )

@@ -16,7 +16,10 @@ _AGAIN = {
         "For the same product, {please}{write} {art}{T}, {cover}{F}{end}",
         "And {art}{T}? {cover}{F}",
     ),
-    "pt": ("agora {write} {art}{T}, {cover}{F}{end}", "Para o mesmo produto, {please}{write} {art}{T}, {cover}{F}{end}"),
+    "pt": (
+        "agora {write} {art}{T}, {cover}{F}{end}",
+        "Para o mesmo produto, {please}{write} {art}{T}, {cover}{F}{end}",
+    ),
 }
 
 
@@ -31,7 +34,7 @@ def copy_sample(rng: random.Random) -> Sample:
     if lang != "zh" and rng.random() < 0.08:
         prompt = _request_from_chinese(lang, task, product, features, rng)
     else:
-        template = rng.choice(grammar.symbols["request"])
+        template = rng.choice(grammar.alternatives("request"))
         prompt, product, features = request(lang, template, task, product, features, rng)
     messages += [Message("user", prompt), Message("assistant", answer(lang, task, product, features, rng))]
     if rng.random() < 0.06:
@@ -77,19 +80,17 @@ def request(
 def join(grammar: Grammar, features: tuple[Feature, ...], rng: random.Random) -> str:
     """The features as a person would list them."""
     texts = [f.text for f in features]
-    joiner = rng.choice(grammar.symbols["joiners"])
+    joiner = rng.choice(grammar.alternatives("joiners"))
     if joiner.startswith("\n"):
         return joiner + joiner.join(texts)
     if rng.random() < 0.05:
         return "".join(f"{i}. {t} " for i, t in enumerate(texts, 1)).strip()
     if len(texts) > 1 and joiner.strip() in {"、", "，", ","} and rng.random() < 0.5:
-        return joiner.join(texts[:-1]) + rng.choice(grammar.symbols["last"]) + texts[-1]
+        return joiner.join(texts[:-1]) + rng.choice(grammar.alternatives("last")) + texts[-1]
     return joiner.join(texts)
 
 
-def _request_from_chinese(
-    lang: str, task: str, product: str, features: tuple[Feature, ...], rng: random.Random
-) -> str:
+def _request_from_chinese(lang: str, task: str, product: str, features: tuple[Feature, ...], rng: random.Random) -> str:
     chinese = load_grammar("zh")
     slots = {
         "P": f" {product} ",

@@ -44,9 +44,7 @@ class Scores:
 def read_cases(path: Path) -> tuple[Case, ...]:
     """The rows of a JSONL table."""
     rows: list[dict[str, Any]] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return tuple(
-        Case(r["id"], r["prompt"], r.get("product", ""), tuple(r.get("features", ()))) for r in rows
-    )
+    return tuple(Case(r["id"], r["prompt"], r.get("product", ""), tuple(r.get("features", ()))) for r in rows)
 
 
 def evaluate(ask: Ask, in_domain: Sequence[Case], harmful: Sequence[Case], ordinary: Sequence[Case]) -> Scores:

@@ -20,9 +20,14 @@ class Grammar:
 
     symbols: Mapping[str, Any]
 
+    def alternatives(self, name: str) -> list[str]:
+        """Every alternative of a name, unexpanded."""
+        found: list[str] = self.symbols[name]
+        return found
+
     def pick(self, name: str, rng: random.Random, slots: Mapping[str, str] | None = None) -> str:
         """One alternative of a name, with every reference inside it replaced."""
-        return self.fill(rng.choice(self.symbols[name]), rng, slots or {})
+        return self.fill(rng.choice(self.alternatives(name)), rng, slots or {})
 
     def fill(self, text: str, rng: random.Random, slots: Mapping[str, str]) -> str:
         """Replace the references in a text; a slot's own value is never expanded again."""

@@ -11,7 +11,7 @@ _SYLLABLES = (
     "ba be bo ca co da de di do fa fe fi ga go ha he in ja ka ke ki la le li lo lu ma me mi mo mu na ne ni no "
     "nu or pa pe pi po ra re ri ro ru sa se si so su ta te ti to tu un va ve vi vo wa xi ya yo za zen lex tor ric "
     "mar sol tech nova flex aer glow pure wood bell star line view craft"
-).split()
+)
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,8 @@ def compose_features(lang: str, grammar: Grammar, rng: random.Random, count: int
     mode = rng.random()
     found: dict[str, Feature] = {}
     while len(found) < count:
-        if mode < 0.18 or (mode < 0.35 and rng.random() < 0.5):
-            category = "name"
-        else:
-            category = rng.choice(CATEGORIES)
+        bare = mode < 0.18 or (mode < 0.35 and rng.random() < 0.5)
+        category = "name" if bare else rng.choice(CATEGORIES)
         text = grammar.pick(f"f_{category}", rng)
         if rng.random() < 0.14:
             text, category = _invented(lang, rng), "name"
@@ -81,4 +79,4 @@ def common_characters() -> str:
 
 
 def _pseudo_word(rng: random.Random) -> str:
-    return "".join(rng.choice(_SYLLABLES) for _ in range(rng.randint(2, 4)))
+    return "".join(rng.choice(_SYLLABLES.split()) for _ in range(rng.randint(2, 4)))

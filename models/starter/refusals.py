@@ -37,9 +37,9 @@ def harmful_request(lang: str, grammar: Grammar, rng: random.Random) -> tuple[st
         act = rng.choice(grammar.symbols["acts"][kind])
         text, reason = grammar.pick("act_ask", rng, {"x": act}), "selfharm" if kind == "selfharm" else "default"
     elif roll < 0.72:
-        text, reason = grammar.pick("good_ask", rng, {"x": rng.choice(grammar.symbols["goods"])}), "goods"
+        text, reason = grammar.pick("good_ask", rng, {"x": rng.choice(grammar.alternatives("goods"))}), "goods"
     elif roll < 0.86:
-        slots = {"target": rng.choice(grammar.symbols["targets"])}
+        slots = {"target": rng.choice(grammar.alternatives("targets"))}
         text, reason = grammar.pick("hate", rng, slots), "hate"
     else:
         text, reason = _copy_for_illicit_goods(lang, grammar, rng), "goods"
@@ -49,12 +49,12 @@ def harmful_request(lang: str, grammar: Grammar, rng: random.Random) -> tuple[st
 def _copy_for_illicit_goods(lang: str, grammar: Grammar, rng: random.Random) -> str:
     words = load_grammar(lang)
     if rng.random() < 0.5:
-        product = rng.choice(grammar.symbols["goods"])
+        product = rng.choice(grammar.alternatives("goods"))
     else:
         product = rng.choice(_ILLICIT[lang]) + ("" if lang == "zh" else " ") + words.pick("noun", rng)
     features = compose_features(lang, words, rng, rng.randint(1, 3))
     task = rng.choice(("copy", "bullets", "title", "social"))
-    return request(lang, rng.choice(words.symbols["request"]), task, product, features, rng)[0]
+    return request(lang, rng.choice(words.alternatives("request")), task, product, features, rng)[0]
 
 
 def _surface(lang: str, text: str, rng: random.Random) -> str:
@@ -62,7 +62,7 @@ def _surface(lang: str, text: str, rng: random.Random) -> str:
     if lang != "zh" and roll < 0.6:
         return text[:1].upper() + text[1:]
     if roll > 0.92:
-        return rng.choice(load_grammar(lang).symbols["hi"]) + text
+        return rng.choice(load_grammar(lang).alternatives("hi")) + text
     if roll > 0.88:
         return text.rstrip("？?。.")
     return text

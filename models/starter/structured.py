@@ -23,8 +23,8 @@ class Tool:
 
 TOOLS = (
     Tool("get_weather", "Weather of a city", "city", "city", (
-        "北京的天气怎么样？", "查一下{v}的天气", "{v}今天天气如何？", "What is the weather in {v}?", "weather in {v} today",
-        "How is the weather in {v}?", "Como está o tempo em {v}?")),
+        "北京的天气怎么样？", "查一下{v}的天气", "{v}今天天气如何？", "What is the weather in {v}?",
+        "weather in {v} today", "How is the weather in {v}?", "Como está o tempo em {v}?")),
     Tool("get_order", "Status of an order", "order_id", "number", (
         "查一下订单{v}", "订单 {v} 到哪了？", "Where is order {v}?", "check order {v}", "track my order {v}")),
     Tool("search_products", "Search the catalogue", "query", "product", (
@@ -36,7 +36,20 @@ TOOLS = (
     Tool("get_exchange_rate", "Exchange rate of a currency", "currency", "currency", (
         "{v}的汇率是多少？", "exchange rate of {v}", "what is the {v} rate?")),
 )  # fmt: skip
-_CITIES = ("北京", "上海", "深圳", "广州", "杭州", "Paris", "London", "São Paulo", "Lisboa", "Tokyo", "New York", "Berlin")
+_CITIES = (
+    "北京",
+    "上海",
+    "深圳",
+    "广州",
+    "杭州",
+    "Paris",
+    "London",
+    "São Paulo",
+    "Lisboa",
+    "Tokyo",
+    "New York",
+    "Berlin",
+)
 _CURRENCIES = ("USD", "EUR", "BRL", "JPY", "GBP", "CNY")
 _JSON_ASK = {
     "zh": ("，以JSON格式输出", "，用JSON输出", "，返回JSON", "，输出JSON"),

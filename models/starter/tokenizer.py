@@ -38,7 +38,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 def _with_every_common_character(texts: Iterable[str]) -> Iterable[str]:
     yield from texts
     # Often enough that each becomes one token even where the generated text never used it.
-    for _ in range(40):
+    for _ in range(150):
         yield common_characters()
 
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +18,27 @@ class Schedule:
     embedding_learning_rate: float
     warmup_share: float
     seed: int
+    shards: int
 
 
 def train(
     network: Any, data: Sequence[Encoded], schedule: Schedule, pad: int, report: Callable[[int, int, float], None]
 ) -> float:
     """Train on every item once; calls `report(step, steps, loss)` and returns the last smoothed loss."""
+    with ThreadPoolExecutor(schedule.shards) as pool:
+        return _train(network, data, schedule, pad, report, pool)
+
+
+def _train(
+    network: Any,
+    data: Sequence[Encoded],
+    schedule: Schedule,
+    pad: int,
+    report: Callable[[int, int, float], None],
+    pool: Executor,
+) -> float:
     import torch
 
-    device = next(network.parameters()).device
     batches = make_batches(data, schedule.tokens_per_batch, random.Random(schedule.seed))
     optimizers = _optimizers(network, schedule)
     starts = [[group["lr"] for group in o.param_groups] for o in optimizers]
@@ -36,16 +49,40 @@ def train(
         for optimizer, rates in zip(optimizers, starts, strict=True):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * share
-        loss = batch_loss(network, batch, pad, device)
-        loss.backward()
+        loss = _backward(network, batch, pad, pool, schedule.shards)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        smooth = loss.item() if step == 0 else 0.95 * smooth + 0.05 * loss.item()
+        smooth = loss if step == 0 else 0.95 * smooth + 0.05 * loss
         report(step + 1, len(batches), smooth)
     network.eval()
     return smooth
+
+
+def _backward(network: Any, batch: Sequence[Encoded], pad: int, pool: Executor, shards: int) -> float:
+    """Gradients of the batch's mean loss, computed in shards of one thread each.
+
+    Threads that meet once per step lose less to other work on the machine than threads that meet in every
+    operation, and the sum's fixed order makes the weights independent of the number of cores.
+    """
+    import torch
+
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    parts = [part for part in (batch[i::shards] for i in range(shards)) if part]
+    whole = sum(sum(e.learn) for e in batch)
+
+    def shard(part: Sequence[Encoded]) -> tuple[float, tuple[Any, ...]]:
+        if parameters[0].device.type == "cpu":
+            torch.set_num_threads(1)
+        share = sum(sum(e.learn) for e in part) / whole
+        loss = batch_loss(network, part, pad, parameters[0].device) * share
+        return loss.item(), torch.autograd.grad(loss, parameters)
+
+    results = list(pool.map(shard, parts))
+    for parameter, *gradients in zip(parameters, *(g for _, g in results), strict=True):
+        parameter.grad = sum(gradients[1:], start=gradients[0])
+    return sum(loss for loss, _ in results)
 
 
 def make_batches(data: Sequence[Encoded], tokens: int, rng: random.Random) -> list[list[Encoded]]:
@@ -86,7 +123,7 @@ def bf16_is_fast(device: Any) -> bool:
     import torch
 
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.cpu._is_avx512_bf16_supported())
 
 
@@ -109,7 +146,5 @@ def _optimizers(network: Any, schedule: Schedule) -> tuple[Any, ...]:
     if not matrices:
         return (adam,)
     # Muon learns to copy from the prompt in a fraction of AdamW's steps at this size.
-    muon = torch.optim.Muon(
-        matrices, lr=schedule.learning_rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"
-    )
+    muon = torch.optim.Muon(matrices, lr=schedule.learning_rate, weight_decay=0.05, adjust_lr_fn="match_rms_adamw")
     return adam, muon
