@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import signal
 import sys
 import time
 import urllib.error
@@ -11,10 +10,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
-from rich.status import Status
 
 from configs.loader import SettingsError, load_catalog
 from configs.schema import Settings
@@ -23,8 +20,10 @@ from gateway.keys import create_key
 from gateway.server import port_is_free
 from gateway.store import with_database
 from models.catalog import Catalog, CatalogError
+from models.engine import engine_url
 from models.launch import EngineFailed, start_engine, wait_for_engine
 from models.process import Child
+from models.stopping import Stopped, signals_stop
 
 STATE = Path(".state")
 NEEDED_DISK_BYTES = 500 * 1024 * 1024
@@ -35,17 +34,13 @@ class CannotStart(Exception):
     """Something is missing; the message says what and how to mend it."""
 
 
-class Stopped(Exception):
-    """Somebody asked us to stop."""
-
-
 def run_up(settings: Settings, model: str | None) -> int:
     """Run until Ctrl-C (0) or until one of the two dies (1); 2 when it can't start."""
     console = Console(highlight=False)
     if model is not None:
         settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"model": model})})
     try:
-        with _signals_stop(), _children() as children, _progress(console) as progress:
+        with signals_stop(), _children() as children, Progress(console) as progress:
             _check_machine(settings)
             catalog = Catalog(load_catalog(settings.catalog))
             served = [one.id for one in catalog.family(settings.engine.model)]
@@ -66,25 +61,6 @@ def run_up(settings: Settings, model: str | None) -> int:
 
 
 @contextmanager
-def _signals_stop() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise Stopped here; a second one while stopping is ignored."""
-    stopping = False
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        if not stopping:
-            stopping = True
-            raise Stopped
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
 def _children() -> Iterator[list[Child]]:
     """The started processes; however the block ends, the last started is stopped first and none is left."""
     children: list[Child] = []
@@ -95,14 +71,34 @@ def _children() -> Iterator[list[Child]]:
             child.stop(STOP_GRACE_SECONDS)
 
 
-@contextmanager
-def _progress(console: Console) -> Iterator[Status]:
-    status = console.status("starting…")
-    status.start()
-    try:
-        yield status
-    finally:
-        status.stop()
+class Progress:
+    """A spinner with the present stage on a terminal; one line per stage where there is none."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status = console.status("starting…")
+        self._last = ""
+
+    def __enter__(self) -> "Progress":
+        if self._console.is_terminal:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def update(self, line: str) -> None:
+        """Show what is being done now."""
+        stage = line.partition(" (")[0]
+        if self._console.is_terminal:
+            self._status.update(line)
+        elif stage != self._last:
+            self._console.print(line, markup=False)
+        self._last = stage
+
+    def stop(self) -> None:
+        """Take the spinner away."""
+        self._status.stop()
 
 
 def _check_machine(settings: Settings) -> None:
@@ -126,9 +122,7 @@ def _check_machine(settings: Settings) -> None:
 
 def _start_gateway(settings: Settings, served: list[str]) -> Child:
     """The gateway as a process of its own, on a settings file that states exactly what this run serves."""
-    node = settings.nodes[0].model_copy(
-        update={"url": f"http://{settings.engine.host}:{settings.engine.port}", "models": tuple(served)}
-    )
+    node = settings.nodes[0].model_copy(update={"url": engine_url(settings.engine), "models": tuple(served)})
     written = STATE / "up.yaml"
     written.touch(mode=0o600)
     written.write_text(settings.model_copy(update={"nodes": (node,)}).model_dump_json(indent=2), encoding="utf-8")
@@ -136,7 +130,7 @@ def _start_gateway(settings: Settings, served: list[str]) -> Child:
     return Child.start("gateway", argv, dict(os.environ), STATE / "gateway.log")
 
 
-def _wait_for_gateway(children: list[Child], settings: Settings, progress: Status) -> None:
+def _wait_for_gateway(children: list[Child], settings: Settings, progress: Progress) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         dead = next((child for child in children if child.exit_code is not None), None)

@@ -51,3 +51,51 @@ def evaluate_starter(base: Base = _STARTER / "base") -> None:
     from models.starter.commands import show_scores
 
     show_scores(base, Console())
+
+
+engine = typer.Typer(no_args_is_help=True, help="Start a vLLM engine for a model of the catalog. / 启动模型引擎。")
+ConfigPath = Annotated[
+    Path | None, typer.Option("--config", help="Settings file; default $OPCGATE_CONFIG or configs/opcgate.yaml.")
+]
+
+
+@engine.callback()
+def _engine() -> None:
+    """Engines run on this machine; a gateway elsewhere needs only their address. / 在本机运行推理引擎。"""
+
+
+@engine.command("start")
+def start(
+    model: Annotated[str | None, typer.Option(help="Catalog id; default engine.model of the settings.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; default engine.port of the settings.")] = None,
+    config: ConfigPath = None,
+) -> None:
+    """Start vLLM for a catalog model, load its adapters, and run until Ctrl-C. / 启动引擎直到 Ctrl-C。"""
+    from configs.loader import SettingsError, load_settings
+    from models.launch import run_engine
+
+    try:
+        settings = load_settings(config)
+    except SettingsError as error:
+        typer.echo(f"opcgate engine: {error}", err=True)
+        raise typer.Exit(2) from None
+    chosen = {name: value for name, value in (("model", model), ("port", port)) if value is not None}
+    raise typer.Exit(run_engine(settings, settings.engine.model_copy(update=chosen)))
+
+
+@models.command("list")
+def list_models(config: ConfigPath = None) -> None:
+    """List the catalog: ids, sources, adapters. / 列出模型目录。"""
+    from rich.console import Console
+    from rich.table import Table
+
+    from configs.loader import load_catalog, load_settings
+
+    table = Table("id", "from", "context", "adapters")
+    for entry in load_catalog(load_settings(config).catalog).models:
+        source = entry.source
+        place = str(source.path or source.huggingface or source.modelscope)
+        table.add_row(
+            entry.id, f"{source.kind()}: {place}", str(entry.context_tokens), ", ".join(a.id for a in entry.adapters)
+        )
+    Console().print(table)

@@ -4,16 +4,43 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from configs.schema import EngineSettings
+import typer
+
+from configs.loader import SettingsError, load_catalog
+from configs.schema import EngineSettings, Settings
 from models.catalog import Catalog, CatalogError
-from models.engine import completes_one_token, engine_command, load_adapters
+from models.engine import completes_one_token, engine_command, engine_url, load_adapters
 from models.process import Child
+from models.stopping import Stopped, signals_stop
 
 Report = Callable[[str], None]
 
 
 class EngineFailed(Exception):
     """The engine ended or never answered; the message holds the end of its log."""
+
+
+def run_engine(settings: Settings, engine: EngineSettings) -> int:
+    """Run one engine until it ends (1) or somebody stops it (0); 2 when it can't start."""
+    child: Child | None = None
+    try:
+        with signals_stop():
+            catalog = Catalog(load_catalog(settings.catalog))
+            child = start_engine(catalog, engine, Path(".state") / f"engine-{engine.port}.log")
+            wait_for_engine(child, catalog, engine, lambda line: typer.echo(line))
+            typer.echo(
+                f"ready: {engine_url(engine)} serves {', '.join(m.served_name for m in catalog.family(engine.model))}"
+            )
+            child.process.wait()
+            return 1
+    except Stopped:
+        return 0
+    except (CatalogError, EngineFailed, SettingsError) as error:
+        typer.echo(f"opcgate engine: {error}", err=True)
+        return 2
+    finally:
+        if child is not None:
+            child.stop(15)
 
 
 def start_engine(catalog: Catalog, settings: EngineSettings, log: Path) -> Child:
@@ -25,11 +52,13 @@ def start_engine(catalog: Catalog, settings: EngineSettings, log: Path) -> Child
 def wait_for_engine(child: Child, catalog: Catalog, settings: EngineSettings, report: Report) -> None:
     """Return when a one-token completion succeeds and every adapter is loaded. Raises EngineFailed."""
     started = time.monotonic()
-    url = f"http://{settings.host}:{settings.port}"
+    url = engine_url(settings)
     while not completes_one_token(url, settings.model, timeout_seconds=30):
         waited = time.monotonic() - started
         if child.exit_code is not None:
-            raise EngineFailed(f"the engine ended with code {child.exit_code}; the end of {child.log}:\n{child.log_tail()}")
+            raise EngineFailed(
+                f"the engine ended with code {child.exit_code}; the end of {child.log}:\n{child.log_tail()}"
+            )
         if waited > settings.start_timeout_seconds:
             raise EngineFailed(f"the engine did not answer in {waited:.0f} s; see {child.log}")
         report(f"engine: {_stage(child)} ({waited:.0f} s)")

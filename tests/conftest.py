@@ -126,8 +126,7 @@ def wait_until_ready(url: str, process: subprocess.Popen, log: Path) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_secrets_from_outside() -> Iterator[None]:
+def _no_secrets_from_outside() -> None:
     """A developer's own settings and keys must not reach the tests."""
     for name in ("OPCGATE_CONFIG", "OPCGATE_DATABASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
         os.environ.pop(name, None)
-    yield
