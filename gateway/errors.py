@@ -4,7 +4,9 @@ GatewayError
 ├── InvalidRequest          400  the body breaks the schema, or the engine says so
 │   ├── ContextTooLong      400  prompt and answer don't fit the model's context
 │   ├── BodyTooLarge        413
-│   └── UnknownModel        404
+│   ├── UnknownModel        404
+│   ├── NotFound            404  no such path
+│   └── MethodNotAllowed    405
 ├── Unauthorized            401  no key, unknown key, revoked or expired key
 ├── PromptRefused           400  the compliance pipeline blocks the prompt
 ├── RateLimited             429  too many requests at once for this key

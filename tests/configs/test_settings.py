@@ -1,0 +1,80 @@
+"""Settings and catalog files: the shipped ones load, and a wrong one says which field and how to mend it."""
+
+from pathlib import Path
+
+import pytest
+
+from configs.loader import DEFAULT_PATH, SettingsError, load_catalog, load_settings
+from tests.conftest import run_opcgate
+
+NODE = 'nodes: [{name: a, url: "http://127.0.0.1:1", models: [m]}]\n'
+
+
+def test_the_shipped_files_load() -> None:
+    settings = load_settings(DEFAULT_PATH)
+    catalog = load_catalog(settings.catalog)
+    ids = {entry.id for entry in catalog.models} | {a.id for entry in catalog.models for a in entry.adapters}
+    assert settings.engine.model in ids
+    assert {model for node in settings.nodes for model in node.models} <= ids
+    assert {entry.source.kind() for entry in catalog.models} == {"path", "huggingface", "modelscope"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nodes: []\n", "nodes: "),
+        (NODE + "lisen: {port: 1}\n", "lisen: Extra inputs are not permitted"),
+        (NODE + "listen: {port: 99999}\n", "listen.port: "),
+        (NODE + "database: {url: 'mysql://x'}\n", "database.url: "),
+        ('nodes: [{name: a, url: "ftp://x", models: [m]}]\n', "nodes.0.url: "),
+        (NODE.replace("]\n", ', {name: a, url: "http://127.0.0.1:2", models: [m]}]\n'), "share a name"),
+        ("nodes: [\n", ":2: is not YAML"),
+        ("- 1\n", "(file): "),
+    ],
+)
+def test_a_wrong_file_names_the_field(text: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "opcgate.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as wrong:
+        load_settings(file)
+    assert str(file) in str(wrong.value)
+    assert says in str(wrong.value)
+
+
+def test_the_command_says_it_too(tmp_path: Path) -> None:
+    missing = run_opcgate("config", "check", "--config", str(tmp_path / "none.yaml"))
+    assert (missing.returncode, "no such file" in missing.stderr) == (2, True)
+    good = run_opcgate("config", "check")
+    assert (good.returncode, good.stdout.startswith("ok: 1 node")) == (0, True)
+
+
+def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPCGATE_DATABASE_URL", "postgresql+asyncpg://me:secret@db/opcgate")
+    for command in ("check", "show"):
+        done = run_opcgate("config", command)
+        assert done.returncode == 0
+        assert "secret" not in done.stdout + done.stderr
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "opcgate.yaml"
+    file.write_text(NODE + "catalog: my/models.yaml\ncompliance: {policy: p.yaml}\n")
+    settings = load_settings(file)
+    assert settings.catalog == tmp_path / "my" / "models.yaml"
+    assert settings.compliance.policy == tmp_path / "p.yaml"
+
+
+@pytest.mark.parametrize(
+    ("models", "says"),
+    [
+        ("[{id: a, source: {}, context_tokens: 100}]", "exactly one of"),
+        ("[{id: a, source: {path: x, huggingface: y}, context_tokens: 100}]", "exactly one of"),
+        ("[{id: a, source: {path: x}, context_tokens: 100}, {id: a, source: {path: x}, context_tokens: 100}]", "twice"),
+        ("[{id: '../x', source: {path: x}, context_tokens: 100}]", "models.0.id"),
+    ],
+)
+def test_a_wrong_catalog_names_the_field(models: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(f"models: {models}\n")
+    with pytest.raises(SettingsError, match=says):
+        load_catalog(file)

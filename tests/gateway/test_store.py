@@ -1,0 +1,135 @@
+"""Keys and request records, the same tests on SQLite and on a real PostgreSQL."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from configs.schema import DatabaseSettings
+from gateway.errors import Unauthorized
+from gateway.keys import KeyRing, create_key, list_keys, revoke_key
+from gateway.record import Recorder, RequestEntry
+from gateway.store import ApiKey, RequestRecord, migrate, open_engine
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+    import pgserver  # it looks for the runtime folder when imported, and warns without one
+
+    server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
+    try:
+        yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    if request.param == "sqlite":
+        settings = DatabaseSettings(url=f"sqlite+aiosqlite:///{tmp_path}/deep/er/opcgate.db")
+    else:
+        settings = DatabaseSettings(url=request.getfixturevalue("postgres"))
+    await migrate(settings)
+    await migrate(settings)  # a second start changes nothing
+    engine = open_engine(settings)
+    async with engine.begin() as connection:
+        await connection.execute(text("DELETE FROM api_keys"))
+        await connection.execute(text("DELETE FROM requests"))
+    yield engine
+    await engine.dispose()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC).timestamp()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def bearer(key: str) -> bytes:
+    return f"Bearer {key}".encode()
+
+
+async def test_a_key_is_stored_as_a_digest_only(database: AsyncEngine) -> None:
+    key_id, key = await create_key(database, "shop")
+    async with database.connect() as connection:
+        (row,) = (await connection.execute(select(*ApiKey.__table__.columns))).mappings()
+    assert row["id"] == key_id
+    assert key.removeprefix("opc-") not in str(dict(row))
+    assert [one.name for one in await list_keys(database)] == ["shop"]
+
+
+async def test_a_valid_key_authenticates_and_a_revoked_one_stops_within_the_cache_time(database: AsyncEngine) -> None:
+    clock = Clock()
+    ring = KeyRing(database, 5.0, clock)
+    key_id, key = await create_key(database, "shop")
+    assert (await ring.authenticate(bearer(key))).key_id == key_id
+    assert await revoke_key(database, key_id)
+    assert not await revoke_key(database, key_id), "revoking twice says that there is nothing to revoke"
+    clock.now += 5.1
+    with pytest.raises(Unauthorized):
+        await ring.authenticate(bearer(key))
+
+
+async def test_a_key_expires_to_the_second_even_when_cached(database: AsyncEngine) -> None:
+    clock = Clock()
+    ring = KeyRing(database, 1e9, clock)
+    _, key = await create_key(database, "shop", days=1)
+    await ring.authenticate(bearer(key))
+    clock.now += 86_400 + 5
+    with pytest.raises(Unauthorized):
+        await ring.authenticate(bearer(key))
+
+
+async def test_the_hot_path_asks_the_database_once(database: AsyncEngine) -> None:
+    ring = KeyRing(database, 60, Clock())
+    _, key = await create_key(database, "shop")
+    await ring.authenticate(bearer(key))
+    await database.dispose()
+    async with database.begin() as connection:
+        await connection.execute(text("DELETE FROM api_keys"))
+    assert await ring.authenticate(bearer(key))
+
+
+def entry(number: int) -> RequestEntry:
+    return RequestEntry(id=f"req_{number}", endpoint="chat.completions", started_at=1.0, rules_version="r")
+
+
+async def test_records_are_committed_when_settle_returns(database: AsyncEngine) -> None:
+    recorder = Recorder(database)
+    recorder.start()
+    await asyncio.gather(*(recorder.settle(entry(number).row(2.0)) for number in range(500)))
+    async with database.connect() as connection:
+        assert (await connection.execute(select(func.count()).select_from(RequestRecord))).scalar_one() == 500
+    await recorder.close()
+
+
+async def test_a_cancelled_request_is_recorded_all_the_same(database: AsyncEngine) -> None:
+    recorder = Recorder(database)
+    recorder.start()
+    tasks = [asyncio.create_task(recorder.settle(entry(number).row(2.0))) for number in range(50)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await recorder.close()
+    async with database.connect() as connection:
+        assert (await connection.execute(select(func.count()).select_from(RequestRecord))).scalar_one() == 50
+
+
+async def test_a_record_that_can_not_be_written_is_an_error_for_its_request_only(database: AsyncEngine) -> None:
+    recorder = Recorder(database)
+    recorder.start()
+    await recorder.settle(entry(1).row(2.0))
+    with pytest.raises(SQLAlchemyError):
+        await recorder.settle(entry(1).row(2.0))
+    await recorder.settle(entry(2).row(2.0))
+    await recorder.close()
