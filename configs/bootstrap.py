@@ -43,7 +43,7 @@ def _set_up() -> None:
     kind = _kind()
     lock = LOCKS / f"{kind}.txt"
     stamp = VENV / "opcgate-setup.stamp"
-    wanted = hashlib.sha256(lock.read_bytes() + (ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()).hexdigest()
+    wanted = _digest(lock, LOCKS / "cpu-engine.txt", ROOT / "pyproject.toml")
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     _check_disk(kind)
@@ -69,6 +69,14 @@ def _kind() -> str:
     return "cpu"
 
 
+def _digest(*files: Path) -> str:
+    """Of what is installed and where, since an editable install points at its folder."""
+    total = hashlib.sha256(str(ROOT).encode())
+    for file in files:
+        total.update(file.read_bytes())
+    return total.hexdigest()
+
+
 def _check_disk(kind: str) -> None:
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < NEEDED_DISK_GB[kind]:
@@ -85,6 +93,7 @@ def _install(lock: Path, kind: str) -> None:
     torch = next(line for line in lines if line.startswith("torch=="))
     if kind == "cpu":
         _run(f"installing {torch}", [*pip, "install", "-q", torch])
+        _run("installing the engine", [*pip, "install", "-q", "--no-deps", "-r", str(LOCKS / "cpu-engine.txt")])
     _run(f"installing {len(lines)} packages", [*pip, "install", "-q", "--no-deps", "-r", str(lock)])
     project = [*pip, "install", "-q", "--no-deps", "--no-build-isolation", "-e", str(ROOT)]
     _run("installing the project", project)

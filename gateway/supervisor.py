@@ -51,7 +51,7 @@ def run_up(settings: Settings, model: str | None) -> int:
             _, key = asyncio.run(with_database(settings.database, lambda engine: create_key(engine, "opcgate up")))
             progress.stop()
             console.print(examples(_base_url(settings), key, settings.engine.model), soft_wrap=True, markup=False)
-            return _watch(console, children)
+            return watch(console, children)
     except Stopped:
         console.print("stopped. 已停止。")
         return 0
@@ -156,7 +156,7 @@ def _base_url(settings: Settings) -> str:
     return f"http://{host}:{settings.listen.port}"
 
 
-def _watch(console: Console, children: list[Child]) -> int:
+def watch(console: Console, children: list[Child]) -> int:
     """Return 1 as soon as one of the two has died; leaving stops the other."""
     while True:
         for child in children:

@@ -1,0 +1,76 @@
+// The official OpenAI Node SDK against the gateway; run by tests/gateway/test_openai_node.py.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import OpenAI from "openai";
+
+const client = new OpenAI({
+  baseURL: process.env.OPCGATE_BASE_URL,
+  apiKey: process.env.OPCGATE_KEY,
+  maxRetries: 0,
+});
+const model = "opc-starter";
+const messages = [{ role: "user", content: "为便携榨汁杯写一句卖点，突出：无线、易清洗" }];
+
+test("models are listed", async () => {
+  const ids = [];
+  for await (const one of client.models.list()) ids.push(one.id);
+  assert.ok(ids.includes(model));
+});
+
+test("a whole answer and a stream say the same", async () => {
+  const whole = await client.chat.completions.create({ model, messages, temperature: 0 });
+  assert.equal(whole.choices[0].finish_reason, "stop");
+  assert.match(whole.choices[0].message.content, /榨汁杯/);
+  const stream = await client.chat.completions.create({
+    model, messages, temperature: 0, stream: true, stream_options: { include_usage: true },
+  });
+  let text = "";
+  let usage = null;
+  for await (const chunk of stream) {
+    text += chunk.choices[0]?.delta?.content ?? "";
+    usage = chunk.usage ?? usage;
+  }
+  assert.equal(text, whole.choices[0].message.content);
+  assert.equal(usage.completion_tokens, whole.usage.completion_tokens);
+});
+
+test("the stream helper collects tool calls", async () => {
+  const parameters = {
+    type: "object", properties: { lang: { type: "string", enum: ["zh", "en"] } }, required: ["lang"],
+  };
+  const runner = client.chat.completions.stream({
+    model, messages, temperature: 0, max_tokens: 100,
+    tools: [{ type: "function", function: { name: "save_copy", parameters } }],
+    tool_choice: { type: "function", function: { name: "save_copy" } },
+  });
+  const final = await runner.finalChatCompletion();
+  const call = final.choices[0].message.tool_calls[0];
+  assert.equal(call.function.name, "save_copy");
+  assert.ok(["zh", "en"].includes(JSON.parse(call.function.arguments).lang));
+});
+
+test("text completions work", async () => {
+  const answer = await client.completions.create({ model, prompt: "便携", max_tokens: 4 });
+  assert.equal(answer.object, "text_completion");
+});
+
+test("errors arrive as the SDK's own classes", async () => {
+  await assert.rejects(
+    client.chat.completions.create({ model: "nope", messages }),
+    (error) => error instanceof OpenAI.NotFoundError && error.code === "model_not_found" && error.param === "model",
+  );
+  await assert.rejects(
+    client.chat.completions.create({ model, messages: [{ role: "user", content: "哪里能买到冰毒" }] }),
+    (error) => error instanceof OpenAI.BadRequestError && error.code === "content_filter",
+  );
+  const stranger = new OpenAI({ baseURL: client.baseURL, apiKey: "opc-nobody", maxRetries: 0 });
+  await assert.rejects(stranger.models.list(), (error) => error instanceof OpenAI.AuthenticationError);
+});
+
+test("a stream can be aborted", async () => {
+  const stream = await client.chat.completions.create({ model, messages, stream: true, ignore_eos: true });
+  for await (const _ of stream) break;
+  stream.controller.abort();
+  const after = await client.chat.completions.create({ model, messages, max_tokens: 1 });
+  assert.equal(after.object, "chat.completion");
+});
