@@ -30,6 +30,7 @@ _DISTRICTS = (
     "北京(?:东城|西城|朝阳|海淀|丰台|石景山|通州|昌平|大兴|顺义|房山)|上海(?:黄浦|徐汇|长宁|静安|普陀|虹口|杨浦|闵行"
     "|宝山|嘉定|浦东|松江|青浦|奉贤)|天津(?:和平|河东|河西|南开|河北|红桥|滨海)|重庆(?:渝中|江北|南岸|渝北|巴南)"
 )
+_PLACES = f"{_PROVINCES}|{_REGIONS}|{_CITIES}".split("|")
 _LABELS = "地址|住址|所在地|居住地|住在|家住|寄到|寄往|寄至|送到|送至|送往"
 
 AT_PLACE = Detector(
@@ -37,9 +38,9 @@ AT_PLACE = Detector(
     rule="address.place",
     why="an address from province or city down to a house number",
     strength=15,
-    lead="".join(sorted({name[0] for name in f"{_PROVINCES}|{_REGIONS}|{_CITIES}".split("|")})),
+    lead="".join(sorted({name[0] for name in _PLACES})),
     not_after="\\0",
-    ahead="",
+    ahead=f"(?:\\Z|{'|'.join(f'(?<={name[0]}){name[1]}' for name in sorted(_PLACES))})",
     core=(f"(?:(?:{_PROVINCES})省|(?:{_REGIONS})自治区|(?:{_CITIES})市|(?:{_DISTRICTS})(?:新)?区)[ ]?{_REST}"),
     after="",
 )
@@ -48,7 +49,7 @@ AFTER_LABEL = Detector(
     rule="address.label",
     why="an address after a label such as 收货地址",
     strength=16,
-    cue="[址地][是为在]|[寄送]到|住在|[址地住往至:=\"' ]",
+    cue="[址地住往至寄送:=\"' ](?:(?<=[址地])[是为在]|(?<=[寄送])到|(?<=住)在|(?<![寄送]))",
     not_after="\\0",
     core=_REST,
     after="",

@@ -1,7 +1,7 @@
 """All detectors, and the pre-filter that is compiled from them: one pass says where a value may begin."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compliance.pii import (
@@ -48,6 +48,8 @@ DETECTORS: tuple[Detector, ...] = (
 REACH = CONTEXT + 2
 _CUE_SIZE = 2
 _NEVER = "(?!)"
+_KINDS = (("a-z", "0-9a-z"), ("0-9", "0-9"), ("^0-9a-z", ""))
+"""Kinds of first characters, and what no detector that begins with them may follow."""
 
 
 @dataclass(frozen=True)
@@ -59,31 +61,56 @@ class PreFilter:
     opening: re.Pattern[str]
     cue: re.Pattern[str]
 
-    def places(self, window: str, seen: int) -> Iterator[tuple[int, Detector]]:
+    def places(self, window: str, seen: int) -> list[tuple[int, Detector]]:
         """Each place from `seen` on with each detector that may find something there."""
+        found: list[tuple[int, Detector]] = []
         for match in self.opening.finditer(window, seen):
             start = match.start()
-            for detector in self.by_lead[window[start]]:
-                if detector.may_start(window, start):
-                    yield start, detector
-        for match in self.cue.finditer(window, max(0, seen - _CUE_SIZE)):
+            found += [(start, one) for one in self.by_lead[window[start]] if one.may_start(window, start)]
+        for match in self.cue.finditer(window, seen - _CUE_SIZE if seen > _CUE_SIZE else 0):
             start = match.end()
             if seen <= start < len(window):
-                for detector in self.by_cue:
-                    if detector.may_start(window, start):
-                        yield start, detector
+                found += [(start, one) for one in self.by_cue if one.may_start(window, start)]
+        return found
 
 
 def compile_prefilter(detectors: Sequence[Detector]) -> PreFilter:
     """Join the cheap tests of many detectors into one pattern."""
     led = [detector for detector in detectors if detector.lead]
     cued = [detector for detector in detectors if not detector.lead]
-    leads = sorted({char for detector in led for char in detector.lead})
-    tests = dict.fromkeys(f"(?<=[{re.escape(one.lead)}]){one.opening}" for one in led)
-    opening = f"[{re.escape(''.join(leads))}](?:{'|'.join(tests)})" if led else _NEVER
     return PreFilter(
-        by_lead={char: tuple(one for one in led if char in one.lead) for char in leads},
+        by_lead={
+            char: tuple(one for one in led if char in one.lead) for char in sorted({c for one in led for c in one.lead})
+        },
         by_cue=tuple(cued),
-        opening=re.compile(opening, re.DOTALL),
+        opening=re.compile(_opening(led), re.DOTALL),
         cue=re.compile("|".join(dict.fromkeys(one.cue for one in cued)) or _NEVER),
     )
+
+
+def _opening(detectors: Sequence[Detector]) -> str:
+    """One class of all first characters, then the tests of those that share a kind of first character."""
+    if not detectors:
+        return _NEVER
+    branches = "|".join(_branch(kind, before, detectors) for kind, before in _KINDS)
+    return f"{_class(''.join(one.lead for one in detectors))}(?:{branches})"
+
+
+def _branch(kind: str, before: str, detectors: Sequence[Detector]) -> str:
+    """The tests of the detectors that begin with this kind of character, by their left boundary.
+
+    What no such detector may follow is tested first: it ends most positions, those inside words.
+    """
+    tests: dict[str, dict[str, None]] = {}
+    for one in detectors:
+        lead = "".join(re.findall(f"[{kind}]", one.lead))
+        if lead:
+            if not one.not_after.startswith(before):
+                raise ValueError(f"{one.rule}: a value that begins with [{kind}] may not follow [{before}]")
+            tests.setdefault(one.boundary, {})[f"(?<={_class(lead)}){one.ahead}"] = None
+    by_boundary = "|".join(f"{boundary}(?:{'|'.join(group)})" for boundary, group in tests.items()) or _NEVER
+    return f"(?<=[{kind}]){f'(?<![{before}].)' if before else ''}(?:{by_boundary})"
+
+
+def _class(chars: str) -> str:
+    return f"[{re.escape(''.join(sorted(set(chars))))}]"

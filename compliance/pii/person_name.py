@@ -51,6 +51,9 @@ def is_name(value: str) -> bool:
 _ORDINARY = frozenset(_NOT_NAMES.split("|"))
 _LEAD = "".join(sorted(set(_SURNAMES) | {name[0] for name in _COMPOUND.split("|")}))
 
+_TITLE_SOON = rf"(?:\Z|[先女小](?:\Z|[生士姐])|[{HAN}]"
+_TITLE_SOON = rf"(?=\Z|[{HAN}]{_TITLE_SOON}{_TITLE_SOON}(?:\Z|[先女小]))))"
+
 AFTER_LABEL = Detector(
     type="person_name",
     rule="person_name.label",
@@ -87,7 +90,7 @@ BEFORE_TITLE = Detector(
     strength=20,
     lead=_LEAD,
     not_after=_han_except("的请和与是由找给向约叫对为让跟把同及至往人"),
-    ahead=rf"(?=[{HAN}](?:\Z|[先女小](?:\Z|[生士姐])|[{HAN}](?:\Z|[先女小](?:\Z|[生士姐])|[{HAN}](?:\Z|[先女小]))))",
+    ahead=_TITLE_SOON,
     core=(rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})(?:先生|女士|小姐)"),
     after="",
     valid=lambda value: is_name(value) and not any(char in _STOP + "老总" for char in value[1:]),

@@ -68,7 +68,9 @@ class PiiScan:
         self._growing: list[tuple[int, Detector]] = []
 
     def advance(self, window: str, seen: int, final: bool, deadline: Deadline) -> tuple[list[Match], int]:
-        places = [*self._growing, *self._places(window, seen)]
+        places = self._places(window, seen)
+        if self._growing:
+            places = self._growing + places
         if not places:
             return [], len(window)
         self._growing = []

@@ -1,6 +1,6 @@
 """WeChat ids, only after a word for WeChat: a letter and 5 to 19 of letters, digits, _ and -."""
 
-from compliance.pii.detector import DIGITS, LETTERS, Detector, soon
+from compliance.pii.detector import DIGITS, LETTERS, Detector, just_after, soon
 
 _NAME = r"(?:微信|薇信|威信|v信|(?<![a-z])(?:vx|wx|wechat|weixin))"
 _KIND = r"[ ]?(?:号码?|id|账号|帐号)?[\"' ]{0,2}"
@@ -18,7 +18,7 @@ BY_LABEL = Detector(
     strength=36,
     lead=DIGITS[1:] + LETTERS,
     not_after="0-9a-z_-",
-    ahead=soon(*["[0-9a-z_-]"] * 4),
+    ahead=just_after("[:=是为号]") + soon(*["[0-9a-z_-]"] * 4),
     core=r"(?:[a-z][0-9a-z_-]{5,19}|[1-9][0-9]{4,10})",
     after="(?![0-9a-z_-])",
     context=rf"{_NAME}{_KIND}(?:[:=]|是|为|号)[\"' ]{{0,3}}$",
@@ -30,7 +30,7 @@ BY_MENTION = Detector(
     strength=35,
     lead=LETTERS,
     not_after="0-9a-z_-",
-    ahead=soon(*["[0-9a-z_-]"] * 4),
+    ahead=just_after("[信号码]", "[vw]x", "chat", "xin", "id", "加v") + soon(*["[0-9a-z_-]"] * 4),
     core=r"[a-z][0-9a-z_-]{5,19}",
     after="(?![0-9a-z_-])",
     context=rf"(?:{_NAME}|加v){_KIND}$",
