@@ -4,6 +4,8 @@ Makes `.venv`, installs the lock that fits the machine (CUDA with an NVIDIA GPU,
 What is done already is skipped: the stamp in `.venv` holds the digest of what was installed.
 """
 
+from __future__ import annotations  # so that an old Python gets as far as being told that it is old
+
 import hashlib
 import os
 import shutil
