@@ -4,6 +4,7 @@ A term that begins or ends in a Latin letter or digit needs a word boundary ther
 Smoking; Chinese ends need none. A term inside an allowed word (大麻 in 大麻烦) is no match.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,7 +22,8 @@ class Excuse:
     word: str
     offset: int
     word_start: bool
-    word_end: bool
+    word_end: bool  # needs a word boundary at its end; where it ends with the term, the term's own says it all
+    ends_with_term: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +43,24 @@ class KeywordScanner:
     name = "keywords"
 
     def __init__(self, meanings: dict[str, tuple[Meaning, ...]], allowed: Iterable[str]) -> None:
-        terms = [term for term in meanings if meanings[term]]
+        excusable = frozenset(allowed)
+        terms = [term for term in meanings if meanings[term] and term not in excusable]
         self._find = ahocorasick_rs.AhoCorasick(terms).find_matches_as_indexes if terms else _find_nothing
-        excuses = self._excuses(terms, allowed)
+        excuses = self._excuses(terms, excusable)
         self._entries = [
             Entry(term, is_word(term[0]), is_word(term[-1]), meanings[term], excuses.get(term, ())) for term in terms
         ]
         self._prefixes = frozenset(term[:size] for term in terms for size in range(1, len(term)))
         self._longest_prefix = max((len(term) - 1 for term in terms), default=0)
+        self._doubtful = _doubtful(self._entries)
         self.reach = 1 + max((len(e.word) for entry in self._entries for e in entry.excuses), default=0)
 
     def _excuses(self, terms: list[str], allowed: Iterable[str]) -> dict[str, tuple[Excuse, ...]]:
         found: dict[str, list[Excuse]] = {}
         for word in allowed:
-            for index, start, _ in self._find(word, overlapping=True):
-                excuse = Excuse(word, start, is_word(word[0]), is_word(word[-1]))
+            for index, start, end in self._find(word, overlapping=True):
+                same_end = end == len(word)
+                excuse = Excuse(word, start, is_word(word[0]), is_word(word[-1]) and not same_end, same_end)
                 found.setdefault(terms[index], []).append(excuse)
         return {term: tuple(excuses) for term, excuses in found.items()}
 
@@ -63,7 +68,23 @@ class KeywordScanner:
         """Nothing is loaded late here."""
 
     def start(self) -> "KeywordScan":
-        return KeywordScan(self._find, self._entries, self._prefixes, self._longest_prefix)
+        return KeywordScan(self._find, self._entries, self._prefixes, self._longest_prefix, self._doubtful)
+
+
+def _doubtful(entries: list[Entry]) -> dict[str, tuple[Entry, ...]]:
+    """Prefixes of which every term may be excused by words before it, with those terms.
+
+    After 小 no 麻烦 needs to be waited for where 小麻烦 is allowed and nothing else begins with 麻.
+    """
+    terms_of: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if any(excuse.ends_with_term for excuse in entry.excuses):
+            for size in range(1, len(entry.text)):
+                terms_of.setdefault(entry.text[:size], []).append(entry)
+    if not terms_of:
+        return {}
+    total = Counter(entry.text[:size] for entry in entries for size in range(1, len(entry.text)))
+    return {prefix: tuple(terms) for prefix, terms in terms_of.items() if len(terms) == total[prefix]}
 
 
 def _find_nothing(_: str, overlapping: bool = False) -> list[tuple[int, int, int]]:
@@ -81,11 +102,13 @@ class KeywordScan:
         entries: list[Entry],
         prefixes: frozenset[str],
         longest_prefix: int,
+        doubtful: dict[str, tuple[Entry, ...]],
     ) -> None:
         self._find = find
         self._entries = entries
         self._prefixes = prefixes
         self._longest_prefix = longest_prefix
+        self._doubtful = doubtful
         self._alive: list[int] = []  # starts of proper prefixes of terms that reach the end of the window
         self._open: list[tuple[int, int, Entry]] = []  # whole terms that a boundary or an excuse may undo
 
@@ -128,7 +151,14 @@ class KeywordScan:
             for start in range(max(seen, size - self._longest_prefix), size)
             if window[start:] in prefixes and not _inside_word(window, start)
         ]
+        if self._doubtful:
+            return [start for start in alive if self._is_needed(window, start)]
         return alive
+
+    def _is_needed(self, window: str, start: int) -> bool:
+        """Whether some term may begin here that the text before it does not excuse already."""
+        terms = self._doubtful.get(window[start:])
+        return terms is None or not all(_will_be_excused(window, start, term) for term in terms)
 
     def forget(self, count: int) -> None:
         self._alive = [start - count for start in self._alive]
@@ -165,6 +195,17 @@ def _excused(window: str, start: int, excuse: Excuse, final: bool) -> bool | Non
     if end == len(window):
         return True if final else None
     return not is_word(window[end])
+
+
+def _will_be_excused(window: str, start: int, entry: Entry) -> bool:
+    """Whether this term, if it is completed, ends an allowed word that has begun before it."""
+    return any(
+        excuse.ends_with_term
+        and start >= excuse.offset
+        and excuse.word.startswith(window[start - excuse.offset :])
+        and not (excuse.word_start and _inside_word(window, start - excuse.offset))
+        for excuse in entry.excuses
+    )
 
 
 def _inside_word(window: str, start: int) -> bool:
