@@ -43,7 +43,7 @@ def load_lexicon(term_files: tuple[Path, ...], allow_files: tuple[Path, ...], ri
 
 
 def _terms(path: Path, risks: frozenset[str]) -> Iterator[Term]:
-    for number, columns in _rows(path):
+    for number, columns in _rows(path, "term"):
         if len(columns) < 3:
             raise _bad(
                 path,
@@ -52,8 +52,6 @@ def _terms(path: Path, risks: frozenset[str]) -> Iterator[Term]:
                 "需要用制表符分隔的词、风险、级别三列",
             )
         term, risk, severity = columns[:3]
-        if (number, term, risk) == (1, "term", "risk"):
-            continue
         if risk not in risks:
             raise _bad(
                 path, number, f"unknown risk {risk!r}; use an id of configs/taxonomy.yaml",
@@ -69,17 +67,20 @@ def _terms(path: Path, risks: frozenset[str]) -> Iterator[Term]:
 
 
 def _allowed(path: Path) -> Iterator[str]:
-    for number, columns in _rows(path):
-        if (number, columns[0]) == (1, "word"):
-            continue
+    for number, columns in _rows(path, "word"):
         yield _fold_entry(path, number, columns[0])
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path, header: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are neither comments nor blank, nor the header, which may be the first of them."""
+    first = True
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         line = line.removesuffix("\r")
         if line.strip() and not line.startswith("#"):
-            yield number, [column.strip() for column in line.split("\t")]
+            columns = [column.strip() for column in line.split("\t")]
+            if not (first and columns[0] == header):
+                yield number, columns
+            first = False
 
 
 def _fold_entry(path: Path, number: int, entry: str) -> str:
