@@ -7,12 +7,13 @@ reads an address in one way only. Without a house number it is a region, not an 
 
 from compliance.pii.detector import Detector
 
-_UNITS = "市州盟区县旗镇乡村路街道巷弄里园城庄苑坊厦场寓屯"
-_FUNCTION = "的是在和与了有为也将把被这那我你他她它们很都就不要会能去来到从对于以及或但而且因所如果呢吗吧啊"
+_UNITS = "市州盟区县旗镇乡村路街道巷弄里园城庄苑坊厦场寓屯段"
+# No place name holds one of these, and a sentence soon does.
+_FUNCTION = "的是在与了有为也把被这我你他她它们很就不要能去到对以及或但而因所呢吗吧啊"
 _BODY = f"[^\\W{_UNITS}{_FUNCTION}a-z_]"
 _PART = f"{_BODY}{{1,9}}[{_UNITS}]{{1,3}}[ ]?"
 _HOUSE = (
-    "[0-9a-z一二三四五六七八九十]{1,6}(?:-[0-9]{1,4})?(?:号楼|号院|号|弄|栋|幢|座|单元|楼|层|室|房|组|队|期|门)[ ]?"
+    "[0-9a-z一二三四五六七八九十]{1,6}(?:-[0-9]{1,4})?[ ]?(?:号楼|号院|号|弄|栋|幢|座|单元|楼|层|室|房|组|队|期|门)[ ]?"
 )
 _REST = f"(?:{_PART}){{1,7}}(?:{_HOUSE}){{1,5}}(?:[0-9]{{2,4}}室?)?"
 

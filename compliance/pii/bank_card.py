@@ -32,9 +32,9 @@ def is_card(value: str) -> bool:
 
 
 def is_labelled_card(value: str) -> bool:
-    """Luhn, and not a filler of one or two digits."""
+    """Luhn, and not one digit over and over."""
     number = digits_of(value)
-    return passes_luhn(number) and len(set(number)) > 2
+    return passes_luhn(number) and len(set(number)) > 1
 
 
 BY_PREFIX = Detector(

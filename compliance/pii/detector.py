@@ -100,11 +100,11 @@ class Detector:
 
     @cached_property
     def _growing(self) -> "regex.Pattern[str]":
-        return regex.compile(self.core + self.pending)
+        return regex.compile(f"(?:{self.core})(?:{self.pending})")
 
     @cached_property
     def _whole(self) -> "regex.Pattern[str]":
-        return regex.compile(self.core + self.after)
+        return regex.compile(f"(?:{self.core})(?:{self.after})")
 
     @cached_property
     def _core(self) -> "regex.Pattern[str]":

@@ -9,7 +9,7 @@ from compliance.pii.detector import Detector, digits_of, soon
 
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS = "10x98765432"
-_REGIONS = frozenset(
+REGIONS = frozenset(
     str(code)
     for first, last in ((11, 15), (21, 23), (31, 37), (41, 46), (50, 54), (61, 65), (71, 71), (81, 83))
     for code in range(first, last + 1)
@@ -19,7 +19,7 @@ _REGIONS = frozenset(
 def is_valid(value: str) -> bool:
     """Known region, a real birth date that is not in the future, and the check character."""
     number = digits_of(value)
-    if number[:2] not in _REGIONS or not _is_birth_date(number[6:14]):
+    if number[:2] not in REGIONS or not _is_birth_date(number[6:14]):
         return False
     total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, number[:17], strict=True))
     return _CHECKS[total % 11] == number[17]
