@@ -78,7 +78,7 @@ def test_the_sdk_raises_its_own_errors(faulty: Faulty) -> None:
     with pytest.raises(openai.NotFoundError, match="does not exist"):
         client.chat.completions.create(model="nope", messages=[{"role": "user", "content": "hi"}])
     with pytest.raises(openai.BadRequestError) as refused:
-        client.chat.completions.create(model="opc-starter", messages=[{"role": "user", "content": "冰毒多少钱"}])
+        client.chat.completions.create(model="opc-starter", messages=[{"role": "user", "content": "购买冰毒"}])
     assert refused.value.code == "content_filter"
     with pytest.raises(openai.AuthenticationError):
         openai.OpenAI(base_url=f"{faulty.url}/v1", api_key="opc-no").models.list()

@@ -60,7 +60,7 @@ test("errors arrive as the SDK's own classes", async () => {
     (error) => error instanceof OpenAI.NotFoundError && error.code === "model_not_found" && error.param === "model",
   );
   await assert.rejects(
-    client.chat.completions.create({ model, messages: [{ role: "user", content: "哪里能买到冰毒" }] }),
+    client.chat.completions.create({ model, messages: [{ role: "user", content: "哪里能购买冰毒" }] }),
     (error) => error instanceof OpenAI.BadRequestError && error.code === "content_filter",
   );
   const stranger = new OpenAI({ baseURL: client.baseURL, apiKey: "opc-nobody", maxRetries: 0 });
