@@ -8,6 +8,7 @@ from typing import Any
 
 from models.starter.chat import Sample
 from models.starter.corpus import samples
+from models.starter.drills import drills
 from models.starter.encoding import encode_all
 from models.starter.network import new_network
 from models.starter.recipe import Recipe
@@ -26,6 +27,7 @@ def build_starter(recipe: Recipe, out: Path, report: Callable[[int, int, float],
     started = time.monotonic()
     tokenizer = train_tokenizer(_texts(recipe), recipe.vocabulary)
     data = list(encode_all(tokenizer, samples(recipe.seed, recipe.samples), recipe.longest_sample))
+    data += drills(tokenizer, recipe.seed, recipe.drills)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = new_network(recipe, tokenizer).to(device)
     loss = train(network, data, schedule(recipe), tokenizer.pad_token_id, report)

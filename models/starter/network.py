@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from models.starter.copying import lay_copying_heads
 from models.starter.recipe import Recipe
 
 
@@ -22,10 +23,15 @@ def new_network(recipe: Recipe, tokenizer: Any) -> Any:
         head_dim=recipe.head_size,
         max_position_embeddings=recipe.context,
         tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
         eos_token_id=end,
         pad_token_id=pad,
         bos_token_id=None,
     )
     network = Qwen3ForCausalLM(config)
+    # Faster than the fused kernel on a CPU with sequences this short.
+    network.set_attn_implementation("eager")
+    if recipe.copying_heads:
+        lay_copying_heads(network, recipe.seed)
     network.generation_config = GenerationConfig(eos_token_id=[end, pad], pad_token_id=pad, do_sample=False)
     return network

@@ -12,20 +12,22 @@ class Recipe:
     """Sizes and training settings; together with the generator's files they determine the result."""
 
     seed: int = 7
-    samples: int = 80_000
+    samples: int = 45_000
+    drills: int = 4_000
     tokenizer_samples: int = 30_000
     vocabulary: int = 8000
     hidden: int = 256
     layers: int = 4
     feed_forward: int = 768
-    heads: int = 6
-    key_value_heads: int = 2
+    heads: int = 4
+    key_value_heads: int = 4
     head_size: int = 64
+    copying_heads: bool = True
     context: int = 2048
     longest_sample: int = 400
     tokens_per_batch: int = 3072
-    learning_rate: float = 2e-3
-    embedding_learning_rate: float = 3e-3
+    learning_rate: float = 3e-3
+    embedding_learning_rate: float = 1.5e-3
     warmup_share: float = 0.03
     shards: int = 2
 

@@ -6,20 +6,24 @@ from pathlib import Path
 import pytest
 
 from models.starter.adapter import AdapterRecipe, build_adapter
-from models.starter.build import build_starter
+from models.starter.build import BASE_DIR, build_starter
+from models.starter.drills import drills
 from models.starter.manifest import file_digests
+from models.starter.network import new_network
 from models.starter.recipe import Recipe
+from models.starter.training import batch_loss
 
 TINY = replace(
     Recipe(),
     samples=400,
+    drills=50,
     tokenizer_samples=100,
     vocabulary=1024,
-    hidden=64,
-    layers=1,
+    hidden=128,
+    layers=3,
     feed_forward=96,
-    heads=2,
-    key_value_heads=1,
+    heads=4,
+    key_value_heads=4,
     head_size=32,
     tokens_per_batch=2048,
 )
@@ -43,3 +47,17 @@ def test_a_tiny_build_learns_and_repeats(tmp_path: Path) -> None:
 def test_the_digest_follows_the_settings() -> None:
     assert Recipe().digest() == Recipe().digest()
     assert Recipe().digest() != replace(Recipe(), seed=8).digest()
+
+
+def test_fresh_weights_can_already_copy() -> None:
+    import torch
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(BASE_DIR)
+    lists = list(drills(tokenizer, 1, 20))
+    losses = {}
+    for copying in (True, False):
+        network = new_network(replace(Recipe(), copying_heads=copying), tokenizer)
+        with torch.inference_mode():
+            losses[copying] = batch_loss(network, lists, tokenizer.pad_token_id, torch.device("cpu")).item()
+    assert losses[True] < losses[False] - 1
