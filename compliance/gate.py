@@ -84,6 +84,11 @@ class Gate:
         self._deadline.restart()
         return self._step("", True)
 
+    @property
+    def held(self) -> int:
+        """How many raw characters wait to be decided."""
+        return len(self._raw)
+
     def _in_blocks(self, chunk: str) -> Release:
         parts = [self._step(chunk[start : start + BLOCK], False) for start in range(0, len(chunk), BLOCK)]
         return Release(

@@ -27,6 +27,10 @@ class Pipeline:
         """A fresh gate for one stream."""
         return Gate(self._scanners[direction], surface, self._deadline_s)
 
+    def scanners(self, direction: Direction) -> tuple[Scanner, ...]:
+        """The compiled scanners of one direction, for benchmarks and tests that run one alone."""
+        return self._scanners[direction]
+
     def warm_up(self) -> None:
         """Load now what would otherwise be loaded at the first finding (Presidio takes seconds)."""
         for scanners in self._scanners.values():

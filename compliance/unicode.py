@@ -24,6 +24,7 @@ MAX_INVISIBLE = 1024
 _KEPT_CONTROLS = "\t\n\v\f\r\x85"
 _BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"  # Hangul fillers: letters that show nothing
 _UNTOUCHED = "…"  # NFKC makes three dots of it, which no rule needs and every Chinese text would pay for
+_HYPHENS = "\u2010\u2011\u2012\u2013\u2212"  # people write them into numbers; the dash 2014 is punctuation
 _TRIVIAL = ((0x3400, 0x9FFF), (0xAC00, 0xD7A3))  # Han and Hangul: nothing but the Chinese table applies
 
 
@@ -148,10 +149,11 @@ def fold_table() -> FoldTable:
 
 
 def _simplified() -> dict[str, str]:
-    """OpenCC's traditional-to-simplified characters, first choice where it names several."""
+    """OpenCC's traditional-to-simplified characters, first choice where it names several; and the hyphens."""
     source = files("opencc").joinpath("dictionary", "TSCharacters.txt").read_text(encoding="utf-8")
     pairs = (line.split("\t") for line in source.splitlines() if "\t" in line)
-    return {old: new.split()[0] for old, new in pairs if len(old) == 1}
+    table = {old: new.split()[0] for old, new in pairs if len(old) == 1} | dict.fromkeys(_HYPHENS, "-")
+    return {old: table.get(new, new) for old, new in table.items()}  # a few simplified ones are traditional too
 
 
 def _fold_char(char: str, simplified: dict[str, str]) -> str:

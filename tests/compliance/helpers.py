@@ -1,0 +1,48 @@
+"""What several compliance tests need: golden tables, and pipelines made from a few terms."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from compliance.gate import Gate, Release
+from compliance.keywords import KeywordScanner
+from compliance.matches import Meaning, Scanner
+from compliance.pipeline import Pipeline
+from compliance.unicode import fold
+from compliance.verdict import Action
+
+CASES = Path(__file__).parent.parent / "cases"
+
+
+def read_cases(name: str) -> list[dict[str, Any]]:
+    """The rows of tests/cases/NAME.jsonl."""
+    lines = (CASES / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.strip()]
+
+
+def keyword_scanner(terms: dict[str, str], allowed: Iterable[str] = ()) -> KeywordScanner:
+    """A keyword scanner from {term: action} and allowed words."""
+    meanings: dict[str, tuple[Meaning, ...]] = {}
+    for term, action in terms.items():
+        meaning = Meaning("keywords", "keyword", "other_illegal", "high", term, "a term", Action(action), "***", 0)
+        meanings[fold(term)] = (*meanings.get(fold(term), ()), meaning)
+    return KeywordScanner(meanings, [fold(word) for word in allowed])
+
+
+def of_scanners(*scanners: Scanner, deadline_s: float = 5.0) -> Pipeline:
+    """A pipeline of these scanners in both directions."""
+    return Pipeline("test", {"prompt": scanners, "output": scanners}, deadline_s)
+
+
+def of_terms(terms: dict[str, str], allowed: Iterable[str] = ()) -> Pipeline:
+    return of_scanners(keyword_scanner(terms, allowed))
+
+
+def stream(gate: Gate, chunks: Iterable[str]) -> list[Release]:
+    """All releases of a gate, the flush last."""
+    return [*(gate.feed(chunk) for chunk in chunks), gate.flush()]
+
+
+def text_of(releases: Iterable[Release]) -> str:
+    return "".join(release.text for release in releases)

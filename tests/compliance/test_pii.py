@@ -1,0 +1,105 @@
+"""The detectors against the golden table, prefix by prefix, and inside Presidio's own engine."""
+
+import warnings
+from typing import Any
+
+import pytest
+
+from compliance.pii import PII_TYPES
+from compliance.pii.catalog import DETECTORS
+from compliance.pipeline import Pipeline
+from compliance.unicode import fold
+from tests.compliance.helpers import read_cases
+
+Span = tuple[int, int, str]
+
+
+def spans_of(row: dict[str, Any]) -> list[Span]:
+    """The expected spans: each found value is looked up in the text after the one before it."""
+    spans: list[Span] = []
+    at = 0
+    for kind, value in row["found"]:
+        start = row["text"].index(value, at)
+        at = start + len(value)
+        spans.append((start, at, kind))
+    return spans
+
+
+def test_every_row_gives_exactly_its_spans(pipeline: Pipeline) -> None:
+    wrong = []
+    for row in read_cases("pii"):
+        verdict = pipeline.scan(row["text"], "output")
+        got = [(f.start, f.end, f.type) for f in verdict.findings if f.scanner == "personal_info"]
+        if got != spans_of(row):
+            wrong.append((row["id"], row["note"], row["text"], got))
+    assert not wrong
+
+
+def test_the_table_covers_every_type_with_values_and_with_near_misses() -> None:
+    rows = read_cases("pii")
+    found = {kind for row in rows for kind, _ in row["found"]}
+    assert found == set(PII_TYPES)
+    assert sum(not row["found"] for row in rows) > 120
+
+
+def test_no_finding_quotes_what_it_found(pipeline: Pipeline) -> None:
+    for row in read_cases("pii"):
+        for finding in pipeline.scan(row["text"], "output").findings:
+            assert row["text"][finding.start : finding.end] not in finding.why
+
+
+def test_a_value_is_waited_for_from_its_first_character_on() -> None:
+    """The cheap tests may never be stricter than the patterns behind them, at any cut."""
+    for row in read_cases("pii"):
+        for kind, value in row["found"]:
+            text = fold(row["text"])
+            start = text.index(fold(value))
+            whole = [one for one in DETECTORS if one.type == kind and one.may_start(text, start)]
+            finders = [one for one in whole if one.find_at(text, start)]
+            assert finders, row
+            for size in range(start + 1, start + len(fold(value))):
+                for one in finders:
+                    assert one.may_start(text[:size], start), (row, size)
+                    assert one.may_grow(text[:size], start), (row, size)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_recognizers_work_in_presidios_engine(language: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import spacy
+        from presidio_analyzer import AnalyzerEngine
+        from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
+
+        from compliance.pii.recognizers import registry
+
+        class BlankEngine(SpacyNlpEngine):  # type: ignore[misc]
+            """Presidio's spaCy engine over blank pipelines: the recognizers need no model."""
+
+            def __init__(self) -> None:
+                super().__init__(ner_model_configuration=NerModelConfiguration(labels_to_ignore=[]))
+                self.nlp = {code: spacy.blank(code) for code in ("zh", "en")}
+
+        engine = AnalyzerEngine(registry=registry(), nlp_engine=BlankEngine(), supported_languages=["zh", "en"])
+        wrong = []
+        for row in read_cases("pii")[::3]:
+            results = engine.analyze(row["text"], language=language)
+            got = {(one.start, one.end, one.entity_type) for one in results}
+            if not set(spans_of(row)) <= got:
+                wrong.append((row["text"], got))
+    assert not wrong
+
+
+def test_presidio_stays_unloaded_where_no_pattern_fits() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys\n"
+        "from compliance.build import build_pipeline, shipped_settings\n"
+        "pipeline = build_pipeline(shipped_settings())\n"
+        "verdict = pipeline.scan('今天共 1200 元，2024-05-01 发货，联系客服。Best regards', 'output')\n"
+        "assert not verdict.findings\n"
+        "assert 'presidio_analyzer' not in sys.modules and 'spacy' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
