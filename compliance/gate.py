@@ -75,22 +75,28 @@ class Gate:
     def feed(self, chunk: str) -> Release:
         """Take in a chunk and release what it decides."""
         self._deadline.restart()
-        if len(chunk) <= BLOCK:
-            return self._step(chunk, False)
-        return self._in_blocks(chunk)
+        return self._step(chunk, False) if len(chunk) <= BLOCK else self._in_blocks(chunk, False)
 
     def flush(self) -> Release:
         """The text is over: decide and release the rest."""
         self._deadline.restart()
         return self._step("", True)
 
+    def feed_whole(self, text: str) -> Release:
+        """Feed and flush in one: the same outcome for less work."""
+        self._deadline.restart()
+        return self._step(text, True) if len(text) <= BLOCK else self._in_blocks(text, True)
+
     @property
     def held(self) -> int:
         """How many raw characters wait to be decided."""
         return len(self._raw)
 
-    def _in_blocks(self, chunk: str) -> Release:
-        parts = [self._step(chunk[start : start + BLOCK], False) for start in range(0, len(chunk), BLOCK)]
+    def _in_blocks(self, chunk: str, final: bool) -> Release:
+        last = (len(chunk) - 1) // BLOCK * BLOCK
+        parts = [
+            self._step(chunk[start : start + BLOCK], final and start == last) for start in range(0, last + 1, BLOCK)
+        ]
         return Release(
             "".join(part.text for part in parts),
             parts[-1].end,

@@ -19,9 +19,8 @@ class Pipeline:
     def scan(self, text: str, direction: Direction, *, surface: Surface = "text") -> Verdict:
         """Judge a whole text: all its findings, and what a gate would release of it."""
         gate = Gate(self._scanners[direction], surface, self._deadline_s, survey=True)
-        fed, rest = gate.feed(text), gate.flush()
-        findings = fed.findings + rest.findings
-        return Verdict(strictest(findings), findings, fed.text + rest.text)
+        whole = gate.feed_whole(text)
+        return Verdict(strictest(whole.findings), whole.findings, whole.text)
 
     def gate(self, direction: Direction = "output", *, surface: Literal["text", "json"] = "text") -> Gate:
         """A fresh gate for one stream."""

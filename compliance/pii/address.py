@@ -5,7 +5,7 @@ Every part is some characters and a unit (区, 路, 小区), and the characters 
 reads an address in one way only. Without a house number it is a region, not an address.
 """
 
-from compliance.pii.detector import Detector
+from compliance.pii.detector import Detector, just_after
 
 _UNITS = "市州盟区县旗镇乡村路街道巷弄里园城庄苑坊厦场寓屯段"
 # No place name holds one of these, and a sentence soon does.
@@ -32,6 +32,7 @@ _DISTRICTS = (
     "|宝山|嘉定|浦东|松江|青浦|奉贤)|天津(?:和平|河东|河西|南开|河北|红桥|滨海)|重庆(?:渝中|江北|南岸|渝北|巴南)"
 )
 _PLACES = f"{_PROVINCES}|{_REGIONS}|{_CITIES}".split("|")
+_LABEL_ENDS = ("址", "[在住]地", "家住", "住在", "[寄送][到至往]", "[址地][是为在]", "[:=]")
 _LABELS = "地址|住址|所在地|居住地|住在|家住|寄到|寄往|寄至|送到|送至|送往"
 
 AT_PLACE = Detector(
@@ -50,7 +51,7 @@ AFTER_LABEL = Detector(
     rule="address.label",
     why="an address after a label such as 收货地址",
     strength=16,
-    cue="[址地住往至寄送:=\"' ](?:(?<=[址地])[是为在]|(?<=[寄送])到|(?<=住)在|(?<![寄送]))",
+    cue="[址地住在到至往是为:=\"' ]" + just_after(*_LABEL_ENDS, first="", widest=5),
     not_after="\\0",
     core=_REST,
     after="",

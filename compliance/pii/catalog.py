@@ -46,7 +46,6 @@ DETECTORS: tuple[Detector, ...] = (
 )
 
 REACH = CONTEXT + 2
-_CUE_SIZE = 2
 _NEVER = "(?!)"
 _KINDS = (("a-z", "0-9a-z"), ("0-9", "0-9"), ("^0-9a-z", ""))
 """Kinds of first characters, and what no detector that begins with them may follow."""
@@ -67,7 +66,7 @@ class PreFilter:
         for match in self.opening.finditer(window, seen):
             start = match.start()
             found += [(start, one) for one in self.by_lead[window[start]] if one.may_start(window, start)]
-        for match in self.cue.finditer(window, seen - _CUE_SIZE if seen > _CUE_SIZE else 0):
+        for match in self.cue.finditer(window, seen - 1 if seen else 0):
             start = match.end()
             if seen <= start < len(window):
                 found += [(start, one) for one in self.by_cue if one.may_start(window, start)]

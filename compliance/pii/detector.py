@@ -30,13 +30,17 @@ def soon(*classes: str) -> str:
     return f"(?={pattern})"
 
 
-def just_after(*endings: str, gap: str = "[\"' ]", widest: int = 3) -> str:
-    """A cheap look-behind, placed after the first character: one of these stands before it, or before a gap.
+def just_after(*endings: str, first: str = ".", widest: int = 3) -> str:
+    """A cheap look-behind, placed after the value's first character: one of these, perhaps a gap, then the value.
 
-    It may be more lenient than the context pattern whose cost it saves, never stricter.
+    It saves the cost of a context pattern, so it may be more lenient than that, never stricter.
     """
-    behind = (f"(?<={one}{gap * width}.)" for one in endings for width in range(widest + 1))
-    return f"(?:{'|'.join(behind)})"
+    direct = "|".join(f"(?<={one}{first})" for one in endings)
+    gapped = "|".join(f"(?<={one}{_GAP * width}{first})" for one in endings for width in range(1, widest + 1))
+    return f"(?:(?<={_GAP}{first})(?:{gapped})|{direct})"
+
+
+_GAP = "[\"' ]"
 
 
 def _any_value(_: str) -> bool:
@@ -52,7 +56,7 @@ class Detector:
     """One way to write one type of personal information.
 
     lead       the characters a value may begin with; empty for a detector that has a `cue`
-    cue        instead: a pattern of at most two characters that stands right before a value
+    cue        instead: a pattern of one character, with look-behinds, that stands right before a value
     not_after  class of characters that must not stand before the value
     ahead      cheap look-ahead after the first character: most positions end here
     core       the value without look-arounds; a group `value` where only a part is personal
