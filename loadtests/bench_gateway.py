@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -30,6 +31,7 @@ def main() -> int:
     """Measure and print the table, or say in one line what is missing."""
     options = _options()
     os.environ.pop("OPCGATE_DATABASE_URL", None)  # a developer's own database is not for this
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped on the way out
     try:
         if options.setup:
             set_up()

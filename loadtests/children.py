@@ -3,12 +3,13 @@
 import contextlib
 import http.client
 import os
-import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import psutil
 
 HOST = "127.0.0.1"
 
@@ -73,16 +74,20 @@ def _status(port: int, path: str) -> int | None:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask, wait, then kill; the process leads a group of its own, so that no worker of it stays behind."""
+    """Ask, wait, then kill; also what it started itself, so that no worker of it stays behind."""
+    started: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        started = psutil.Process(process.pid).children(recursive=True)
     if process.poll() is None:
         process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(15)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    if process.poll() is None:
+        process.kill()
+        process.wait(15)
+    for one in started:
+        with contextlib.suppress(psutil.NoSuchProcess):  # psutil won't kill another process under a reused id
+            one.kill()
 
 
 def _name(process: subprocess.Popen[bytes]) -> str:

@@ -157,7 +157,7 @@ def set_up() -> None:
     if _stamp().is_file() and _stamp().read_text() == _digest():
         return
     print(f"making {VENV.name} from {LOCK.relative_to(ROOT)}; a minute or two. 正在安装对比网关。", flush=True)
-    venv.create(VENV, with_pip=True)
+    venv.create(VENV, with_pip=True, symlinks=True, clear=True)
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-q", "--no-deps"]
     done = subprocess.run([*pip, "-r", str(LOCK)], capture_output=True, text=True, timeout=1800, check=False)  # noqa: S603
     if done.returncode:
