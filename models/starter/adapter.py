@@ -20,7 +20,7 @@ class AdapterRecipe:
     """Size and training settings of the adapter."""
 
     seed: int = 11
-    samples: int = 4000
+    samples: int = 2500
     held_out: int = 200
     rank: int = 8
     alpha: int = 16

@@ -1,8 +1,8 @@
 """Building the starter model from nothing: text, tokenizer, weights, manifest."""
 
-import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,27 @@ from models.starter.corpus import samples
 from models.starter.drills import drills
 from models.starter.encoding import encode_all
 from models.starter.network import new_network
+from models.starter.polish import polish_samples
 from models.starter.recipe import Recipe
 from models.starter.tokenizer import train_tokenizer
 from models.starter.training import Schedule, train
 
 ARTEFACTS_DIR = Path(__file__).parent / "artefacts"
 BASE_DIR = ARTEFACTS_DIR / "base"
+Report = Callable[[int, int, float], None]
 
 
-def build_starter(recipe: Recipe, out: Path, report: Callable[[int, int, float], None]) -> dict[str, Any]:
+def build_starter(recipe: Recipe, out: Path, report: Report) -> dict[str, Any]:
     """Write tokenizer and weights into `out`; returns what the manifest says about the run."""
     import torch
 
     torch.set_num_threads(1)
     started = time.monotonic()
     tokenizer = train_tokenizer(_texts(recipe), recipe.vocabulary)
-    data = list(encode_all(tokenizer, samples(recipe.seed, recipe.samples), recipe.longest_sample))
-    data += drills(tokenizer, recipe.seed, recipe.drills)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = new_network(recipe, tokenizer).to(device)
-    loss = train(network, data, schedule(recipe), tokenizer.pad_token_id, report)
+    first_stage(recipe, tokenizer, network, report)
+    loss = second_stage(recipe, tokenizer, network, report)
     out.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(out)
     network.to(torch.bfloat16).save_pretrained(out)
@@ -38,11 +39,9 @@ def build_starter(recipe: Recipe, out: Path, report: Callable[[int, int, float],
         "seed": recipe.seed,
         "recipe": recipe.digest(),
         "parameters": sum(p.numel() for p in network.parameters()),
-        "training_tokens": sum(len(e.ids) for e in data),
         "final_loss": round(loss, 4),
         "minutes": round((time.monotonic() - started) / 60, 1),
         "device": device.type,
-        "cpu_count": os.cpu_count(),
     }
 
 
@@ -51,6 +50,28 @@ def _texts(recipe: Recipe) -> list[str]:
     said = [f"{m.role}\n{m.content}" for s in chosen for m in s.messages]
     # Product names come in title case too, and should not fall into letters there.
     return said + [text.title() for text in said[::3]] + [s.tools_json for s in chosen if s.tools_json]
+
+
+def first_stage(recipe: Recipe, tokenizer: Any, network: Any, report: Report) -> float:
+    """Learn to copy and to answer; the schedule is cut where the second stage takes over."""
+    data = list(encode_all(tokenizer, samples(recipe.seed, recipe.samples), recipe.longest_sample))
+    data += drills(tokenizer, recipe.seed, recipe.drills)
+    plan = replace(schedule(recipe), stop_after=recipe.first_stage_batches)
+    return train(network, data, plan, tokenizer.pad_token_id, report)
+
+
+def second_stage(recipe: Recipe, tokenizer: Any, network: Any, report: Report) -> float:
+    """Forget the drills, and learn the looser requests; at a lower rate."""
+    chosen = polish_samples(recipe.seed + 2, recipe.second_stage_samples)
+    data = list(encode_all(tokenizer, chosen, recipe.longest_sample))
+    plan = schedule(recipe)
+    share = recipe.second_stage_rate_share
+    plan = replace(
+        plan,
+        learning_rate=plan.learning_rate * share,
+        embedding_learning_rate=plan.embedding_learning_rate * share,
+    )
+    return train(network, data, plan, tokenizer.pad_token_id, report)
 
 
 def schedule(recipe: Recipe) -> Schedule:

@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from models.starter.corpus import samples
+from models.starter.polish import polish_samples
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,9 @@ class Recipe:
     seed: int = 7
     samples: int = 45_000
     drills: int = 4_000
+    first_stage_batches: int = 1200
+    second_stage_samples: int = 16_000
+    second_stage_rate_share: float = 0.35
     tokenizer_samples: int = 30_000
     vocabulary: int = 8000
     hidden: int = 256
@@ -34,6 +38,6 @@ class Recipe:
     def digest(self) -> str:
         """One hash over these settings and the beginning of the text they generate."""
         total = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode())
-        for sample in samples(self.seed, 2000):
+        for sample in (*samples(self.seed, 2000), *polish_samples(self.seed + 2, 2000)):
             total.update(repr(sample).encode())
         return total.hexdigest()

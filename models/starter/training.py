@@ -11,7 +11,7 @@ from models.starter.encoding import Encoded
 
 @dataclass(frozen=True)
 class Schedule:
-    """How to train: sizes of batches, learning rates and the share of steps that warm up."""
+    """How to train: sizes of batches, learning rates, the share of steps that warm up, and where to stop early."""
 
     tokens_per_batch: int
     learning_rate: float
@@ -19,6 +19,7 @@ class Schedule:
     warmup_share: float
     seed: int
     shards: int
+    stop_after: int | None = None
 
 
 def train(
@@ -44,7 +45,8 @@ def _train(
     starts = [[group["lr"] for group in o.param_groups] for o in optimizers]
     smooth = 0.0
     network.train()
-    for step, batch in enumerate(batches):
+    last = min(len(batches), schedule.stop_after or len(batches))
+    for step, batch in enumerate(batches[:last]):
         share = _rate_share(step, len(batches), schedule.warmup_share)
         for optimizer, rates in zip(optimizers, starts, strict=True):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -55,7 +57,7 @@ def _train(
             optimizer.step()
             optimizer.zero_grad()
         smooth = loss if step == 0 else 0.95 * smooth + 0.05 * loss
-        report(step + 1, len(batches), smooth)
+        report(step + 1, last, smooth)
     network.eval()
     return smooth
 

@@ -17,6 +17,7 @@ TINY = replace(
     Recipe(),
     samples=400,
     drills=50,
+    second_stage_samples=60,
     tokenizer_samples=100,
     vocabulary=1024,
     hidden=128,
