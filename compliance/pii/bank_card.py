@@ -6,14 +6,14 @@ Discover and old domestic cards, 95 old ICBC and ABC cards; the foreign schemes 
 right after 订单号, 运单号 and the like is no card.
 """
 
-from compliance.pii.detector import DIGITS, Detector, digits_of, soon
+from compliance.pii.detector import DIGITS, SAME_SENTENCE, Detector, digits_of, soon
 
 _REST = r"(?:[ -]?[0-9]){12,15}"
 _ORDER = (
     r"(?:订单|运单|快递|物流|流水|交易|单|编|序列|批次|货|发票|追踪|跟踪|条|order|tracking|waybill|serial|sku)"
     r"[ ]?(?:号码?|编号|no\.?|number|id|#)?[\"' ]{0,2}(?:[:：=#]|是|为)?[\"' ]{0,3}$"
 )
-_CARD = r"银行卡|信用卡|储蓄卡|借记卡|工资卡|卡号|账号|帐号|账户|帐户|card|account"
+_CARD = r"(?:银行卡|信用卡|储蓄卡|借记卡|工资卡|卡号|账号|帐号|账户|帐户|card|account)" + SAME_SENTENCE
 _ANY_LENGTH = ("62", "60", "65", "95")
 
 

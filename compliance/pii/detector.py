@@ -19,6 +19,9 @@ DIGITS = "0123456789"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 HAN = "\u4e00-\u9fff"
 
+SAME_SENTENCE = "[^。!?;]*$"
+"""Follows a context word that may stand anywhere before the value, in the same sentence."""
+
 _TIMEOUT_S = 1.0
 
 

@@ -41,5 +41,6 @@ DETECTOR = Detector(
     lead="12345678",
     ahead=soon(*["[0-9 -]"] * 8),
     core=r"[1-8](?:[ -]?[0-9]){16}[ -]?[0-9x]",
+    after="(?<=x)|(?![0-9])",
     valid=is_valid,
 )

@@ -33,6 +33,7 @@ _LABEL_WORDS = (
     "姓名|联系人|收货人|收件人|寄件人|发件人|法定代表人|法人代表|投保人|被保险人|受益人|持卡人|户名|经办人|申请人"
     "|负责人|当事人|签收人|监护人|患者|户主|法人"
 )
+_LABEL_KEYS = "(?:real|full|contact|customer|receiver|recipient)[_ ]?name|consignee"
 _NEXT_WORD = "(?:电话|手机|先生|女士|小姐|地址|身份|性别|联系)"
 
 
@@ -65,7 +66,7 @@ AFTER_LABEL = Detector(
     core=rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})",
     pending="[电手先女小地身性联]?",
     after=rf"(?![{HAN}])|(?={_NEXT_WORD})",
-    context=rf"(?:{_LABEL_WORDS})[\"' ]{{0,2}}(?:[:=]|是|为)?[\"' ]{{0,3}}$",
+    context=rf"(?:{_LABEL_WORDS}|{_LABEL_KEYS})[\"' ]{{0,2}}(?:[:=]|是|为)?[\"' ]{{0,3}}$",
     valid=is_name,
     shortest=2,
 )

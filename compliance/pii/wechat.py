@@ -2,8 +2,8 @@
 
 from compliance.pii.detector import DIGITS, LETTERS, Detector, just_after, soon
 
-_NAME = r"(?:微信|薇信|威信|v信|(?<![a-z])(?:vx|wx|wechat|weixin))"
-_KIND = r"[ ]?(?:号码?|id|账号|帐号)?[\"' ]{0,2}"
+_NAME = r"(?:微信|薇信|威信|v信|加v|(?<![a-z])(?:vx|wx|wechat|weixin))"
+_KIND = r"[ ]?(?:[/、和或及]?qq)?(?:号码?|id|账号|帐号)?[\"' ]{0,2}"
 
 
 def has_no_plain_word(value: str) -> bool:
@@ -30,9 +30,9 @@ BY_MENTION = Detector(
     strength=35,
     lead=LETTERS,
     not_after="0-9a-z_-",
-    ahead=just_after("[信号码]", "[vw]x", "chat", "xin", "id", "加v") + soon(*["[0-9a-z_-]"] * 4),
+    ahead=just_after("[信号码]", "qq", "[vw]x", "chat", "xin", "id", "加v") + soon(*["[0-9a-z_-]"] * 4),
     core=r"[a-z][0-9a-z_-]{5,19}",
     after="(?![0-9a-z_-])",
-    context=rf"(?:{_NAME}|加v){_KIND}$",
+    context=rf"{_NAME}{_KIND}$",
     valid=has_no_plain_word,
 )
