@@ -7,7 +7,7 @@ from models.starter.chat import Message, Sample
 from models.starter.copywriting import TASKS, answer, copy_sample, request
 from models.starter.grammar import Grammar, load_grammar
 from models.starter.products import Feature, compose_features, compose_product
-from models.starter.refusals import refusal_sample
+from models.starter.refusals import loose_refusal_sample, refusal_sample
 from models.starter.structured import structured_sample
 from models.starter.talk import talk_sample
 
@@ -21,10 +21,28 @@ _PLAIN = {
 def polish_samples(seed: int, count: int) -> Iterator[Sample]:
     """`count` samples of the second stage; the same seed gives the same samples."""
     rng = random.Random(seed)
-    makers = (copy_sample, refusal_sample, talk_sample, structured_sample, bare_sample, lookalike_sample, chat_sample)
-    weights = (44, 20, 8, 3, 8, 9, 8)
+    makers = (
+        (copy_sample, 26),
+        (loose_sample, 18),
+        (refusal_sample, 11),
+        (loose_refusal_sample, 11),
+        (talk_sample, 8),
+        (structured_sample, 3),
+        (bare_sample, 7),
+        (lookalike_sample, 8),
+        (chat_sample, 8),
+    )
     for _ in range(count):
-        yield rng.choices(makers, weights)[0](rng)
+        yield rng.choices([m for m, _ in makers], [w for _, w in makers])[0](rng)
+
+
+def loose_sample(rng: random.Random) -> Sample:
+    """A request for copy, phrased the way people type in a hurry."""
+    lang = _language(rng)
+    grammar = load_grammar(lang)
+    product = compose_product(lang, grammar, rng)
+    features = compose_features(lang, grammar, rng, rng.choice((1, 2, 2, 3, 3, 4)))
+    return _copy(lang, rng.choice(_more(lang).alternatives("loose")), product, features, rng)
 
 
 def bare_sample(rng: random.Random) -> Sample:

@@ -29,6 +29,17 @@ def refusal_sample(rng: random.Random) -> Sample:
     return Sample("refusal", tuple(messages))
 
 
+def loose_refusal_sample(rng: random.Random) -> Sample:
+    """A harmful request put together from smaller parts, and its refusal."""
+    lang = rng.choices(("zh", "en", "pt"), (48, 40, 12))[0]
+    template = rng.choice(load_grammar("harm").symbols[lang]["ask"])
+    prompt = _surface(lang, Grammar(load_grammar("harm").symbols[lang]).fill(template, rng, {}), rng)
+    own_harm = "{" not in template
+    hate = "{group}" in template
+    says = load_grammar("talk").symbols["refusal"][lang]["selfharm" if own_harm else "hate" if hate else "default"]
+    return Sample("refusal", (Message("user", prompt), Message("assistant", rng.choice(says))))
+
+
 def harmful_request(lang: str, grammar: Grammar, rng: random.Random) -> tuple[str, str]:
     """A request that must be refused, and which refusal fits."""
     roll = rng.random()
