@@ -32,11 +32,12 @@ def refusal_sample(rng: random.Random) -> Sample:
 def loose_refusal_sample(rng: random.Random) -> Sample:
     """A harmful request put together from smaller parts, and its refusal."""
     lang = rng.choices(("zh", "en", "pt"), (48, 40, 12))[0]
-    template = rng.choice(load_grammar("harm").symbols[lang]["ask"])
-    prompt = _surface(lang, Grammar(load_grammar("harm").symbols[lang]).fill(template, rng, {}), rng)
-    own_harm = "{" not in template
-    hate = "{group}" in template
-    says = load_grammar("talk").symbols["refusal"][lang]["selfharm" if own_harm else "hate" if hate else "default"]
+    grammar = Grammar(load_grammar("harm").symbols[lang])
+    own_harm = rng.random() < 0.12
+    template = rng.choice(grammar.alternatives("own" if own_harm else "ask"))
+    prompt = _surface(lang, grammar.fill(template, rng, {}), rng)
+    reason = "selfharm" if own_harm else "hate" if "{group}" in template else "default"
+    says = load_grammar("talk").symbols["refusal"][lang][reason]
     return Sample("refusal", (Message("user", prompt), Message("assistant", rng.choice(says))))
 
 
