@@ -145,12 +145,11 @@ class KeywordScan:
 
     def _still_alive(self, window: str, seen: int, size: int) -> list[int]:
         prefixes = self._prefixes
-        alive = [start for start in self._alive if window[start:] in prefixes]
-        alive += [
-            start
-            for start in range(max(seen, size - self._longest_prefix), size)
-            if window[start:] in prefixes and not _inside_word(window, start)
-        ]
+        alive = [start for start in self._alive if window[start:] in prefixes] if self._alive else []
+        first = size - self._longest_prefix
+        for start in range(first if first > seen else seen, size):
+            if window[start:] in prefixes and not _inside_word(window, start):
+                alive.append(start)  # noqa: PERF401 - for one to three characters a loop costs the least
         if self._doubtful:
             return [start for start in alive if self._is_needed(window, start)]
         return alive
