@@ -8,9 +8,12 @@ from typing import Any
 from compliance.gate import Gate, Release
 from compliance.keywords import KeywordScanner
 from compliance.matches import Meaning, Scanner
+from compliance.pii.catalog import DETECTORS
+from compliance.pii.detector import Detector
+from compliance.pii.scanner import PiiScanner
 from compliance.pipeline import Pipeline
 from compliance.unicode import fold
-from compliance.verdict import Action
+from compliance.verdict import Action, Severity
 
 CASES = Path(__file__).parent.parent / "cases"
 
@@ -28,6 +31,21 @@ def keyword_scanner(terms: dict[str, str], allowed: Iterable[str] = ()) -> Keywo
         meaning = Meaning("keywords", "keyword", "other_illegal", "high", term, "a term", Action(action), "***", 0)
         meanings[fold(term)] = (*meanings.get(fold(term), ()), meaning)
     return KeywordScanner(meanings, [fold(word) for word in allowed])
+
+
+def pii_scanner(by_type: dict[str, str]) -> PiiScanner:
+    """The shipped detectors with an action for each type; `mask` where none is given."""
+
+    def meaning(detector: Detector, severity: Severity) -> Meaning:
+        action = Action(by_type.get(detector.type, "mask"))
+        placeholder = f"[{detector.type}]"
+        return Meaning(
+            *("personal_info", detector.type, "personal_info", severity, detector.rule, detector.why, action),
+            placeholder,
+            detector.strength,
+        )
+
+    return PiiScanner(DETECTORS, meaning)
 
 
 def of_scanners(*scanners: Scanner, deadline_s: float = 5.0) -> Pipeline:

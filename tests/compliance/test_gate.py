@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compliance.matches import Scanner
+from compliance.pii import PII_TYPES
 from compliance.pipeline import Pipeline
 from compliance.verdict import Action, Surface, Verdict
-from tests.compliance.helpers import keyword_scanner, of_scanners, of_terms, read_cases, stream, text_of
+from tests.compliance.helpers import keyword_scanner, of_scanners, of_terms, pii_scanner, read_cases, stream, text_of
 
 FRAGMENTS = [
     *("11010519491231002X", "6228480402564890018", "6228 4804 0256 4890 018", "13800138000", "+86 138-0013-8000"),
@@ -26,7 +27,8 @@ FRAGMENTS = [
 any_char = st.characters(codec=None, exclude_categories=())
 texts = st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.text(any_char, max_size=3)), max_size=14).map("".join)
 term = st.text(st.sampled_from("ab大麻sm1中"), min_size=1, max_size=4)
-rules = st.dictionaries(term, st.sampled_from(["flag", "mask", "block"]), max_size=8)
+actions = st.sampled_from(["flag", "mask", "block"])
+rules = st.dictionaries(term, actions, max_size=8)
 allowed = st.lists(st.text(st.sampled_from("ab大麻小x"), min_size=2, max_size=5), max_size=4)
 surfaces: st.SearchStrategy[Surface] = st.sampled_from(["text", "json"])
 
@@ -40,18 +42,18 @@ def cut(draw: st.DrawFn, whole: st.SearchStrategy[str] = texts) -> tuple[str, li
 
 
 @settings(max_examples=700, deadline=None)
-@given(cut(), rules, allowed, surfaces, st.booleans())
+@given(cut(), rules, allowed, surfaces, st.dictionaries(st.sampled_from(PII_TYPES), actions, max_size=6))
+@pytest.mark.usefixtures("personal_info")
 def test_any_split_gives_what_the_whole_text_gives(
-    personal_info: Scanner,
     text_and_chunks: tuple[str, list[str]],
     terms: dict[str, str],
     excuses: list[str],
     surface: Surface,
-    with_terms: bool,
+    by_type: dict[str, str],
 ) -> None:
     text, chunks = text_and_chunks
-    fixed = {"大麻": "mask", "sm": "flag", "abc": "mask", "bc": "block"} if with_terms else {}
-    made = of_scanners(keyword_scanner({**fixed, **terms}, [*excuses, "大麻烦"]), personal_info)
+    fixed = {"大麻": "mask", "sm": "flag", "abc": "mask", "bc": "flag"}
+    made = of_scanners(keyword_scanner({**fixed, **terms}, [*excuses, "大麻烦"]), pii_scanner(by_type))
     verdict = made.scan(text, "output", surface=surface)
     gate = made.gate(surface=surface)
     releases = stream(gate, chunks)
