@@ -115,9 +115,9 @@ def _refusal(status: int, payload: bytes) -> GatewayError:
         message, param = str(error["message"]), error.get("param")
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         return InvalidRequest("The model's node refused the request without saying why.")
-    param = str(param).removeprefix("body.") if param else None
-    kind = ContextTooLong if _is_about_context(message) else InvalidRequest
-    return kind(message, param=param)
+    if _is_about_context(message):
+        return ContextTooLong(message, param=param if param in ("max_tokens", "max_completion_tokens") else None)
+    return InvalidRequest(message, param=str(param).removeprefix("body.") if param else None)
 
 
 def _is_about_context(message: str) -> bool:

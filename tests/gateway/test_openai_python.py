@@ -15,7 +15,10 @@ MODEL = "opc-starter"
 ASK = [{"role": "user", "content": "为便携榨汁杯写一句卖点，突出：无线、易清洗"}]
 SCHEMA = {
     "type": "object",
-    "properties": {"title": {"type": "string", "maxLength": 20}, "price": {"type": "integer"}},
+    "properties": {
+        "title": {"type": "string", "maxLength": 20},
+        "price": {"type": "integer", "minimum": 1, "maximum": 999},
+    },
     "required": ["title", "price"],
     "additionalProperties": False,
 }
@@ -24,6 +27,7 @@ TOOL = {
     "function": {
         "name": "save_copy",
         "description": "保存文案",
+        "strict": True,
         "parameters": {
             "type": "object",
             "properties": {"lang": {"type": "string", "enum": ["zh", "en"]}},
@@ -163,6 +167,7 @@ def test_a_prompt_over_the_context(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "便携榨汁杯，" * 5000}])
     assert refused.value.code == "context_length_exceeded"
+    assert refused.value.param is None
 
 
 def test_a_blocked_prompt(client: openai.OpenAI, served: Served) -> None:

@@ -40,7 +40,7 @@ test("the stream helper collects tool calls", async () => {
   };
   const runner = client.chat.completions.stream({
     model, messages, temperature: 0, max_tokens: 100,
-    tools: [{ type: "function", function: { name: "save_copy", parameters } }],
+    tools: [{ type: "function", function: { name: "save_copy", strict: true, parameters } }],
     tool_choice: { type: "function", function: { name: "save_copy" } },
   });
   const final = await runner.finalChatCompletion();
