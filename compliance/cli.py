@@ -2,6 +2,7 @@
 
 import json
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,8 @@ from compliance.pipeline import Pipeline
 from compliance.verdict import ComplianceError, Direction, Surface, Verdict
 
 CLEAN, FOUND, ERROR = 0, 1, 2
+
+_DEADLINE_S = 600.0  # nobody waits for a stream here, and files may be large
 
 scan = typer.Typer(help="Scan text through the compliance pipeline. / 文本合规检查。", add_completion=False)
 
@@ -93,11 +96,11 @@ class _Checker:
 def _pipeline(lexicon: list[Path] | None, allow: list[Path] | None, policy: Path | None) -> Pipeline:
     """The shipped rules, or what is to be tried; a tried term list stands alone, with its own allow list."""
     settings = shipped_settings()
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {"deadline_seconds": _DEADLINE_S}
     if lexicon:
-        given = {"lexicons": tuple(lexicon), "allow_lists": tuple(allow or ())}
+        given |= {"lexicons": tuple(lexicon), "allow_lists": tuple(allow or ())}
     elif allow:
-        given = {"allow_lists": (*settings.allow_lists, *allow)}
+        given |= {"allow_lists": (*settings.allow_lists, *allow)}
     if policy:
         given["policy"] = policy
     return build_pipeline(settings.model_copy(update=given))
@@ -131,7 +134,7 @@ def _decode(data: bytes, where: str) -> str:
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(data.split(b"\n"), start=1):
+    for number, line in enumerate(data.removeprefix(BOM_UTF8).split(b"\n"), start=1):
         if line.strip():
             yield number, line
 

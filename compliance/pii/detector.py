@@ -22,6 +22,9 @@ HAN = "\u4e00-\u9fff"
 SAME_SENTENCE = "[^。!?;]*$"
 """Follows a context word that may stand anywhere before the value, in the same sentence."""
 
+NO_NUMBER_BEFORE = "[0-9](?:[.,]|[a-z]+)$"
+"""Must not stand before a telephone number: what follows would be decimals, or digits of a hash."""
+
 _TIMEOUT_S = 1.0
 
 

@@ -1,6 +1,6 @@
 """Landline numbers: an area code with its 0 (or +86), then seven or eight digits that start with 2 to 8."""
 
-from compliance.pii.detector import Detector, soon
+from compliance.pii.detector import NO_NUMBER_BEFORE, Detector, soon
 
 _BIG = "(?:10|2[0-57-9])"
 _SMALL = "[3-9][0-9]{2}"
@@ -18,5 +18,6 @@ DETECTOR = Detector(
         rf"|(?:\(0{_SMALL}\)|0{_SMALL}|(?:\+|00)86[ -]?0?{_SMALL})[ -]{{0,2}}[2-8][0-9]{{2,3}}[ -]?[0-9]{{4}})"
         rf"{_EXTENSION}"
     ),
-    refuse=r"[0-9][.,]$",
+    after="(?![0-9a-z])",
+    refuse=NO_NUMBER_BEFORE,
 )

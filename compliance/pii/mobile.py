@@ -1,6 +1,6 @@
 """Mainland mobile numbers: 1[3-9] and nine digits, with or without +86, spaced in the usual ways."""
 
-from compliance.pii.detector import Detector, soon
+from compliance.pii.detector import NO_NUMBER_BEFORE, Detector, soon
 
 _COUNTRY = r"(?:(?:\+|00)86[ -]?|\(\+?86\)[ -]?|86[ -]?)?"
 _SEP = "[ .-]"
@@ -13,7 +13,7 @@ GROUPED = Detector(
     lead="+(018",
     ahead=soon(*[r"[0-9+() .-]"] * 9),
     core=(rf"{_COUNTRY}(?:1[3-9][0-9](?:{_SEP}?[0-9]{{4}}){{2}}|1[3-9][0-9]{_SEP}[0-9]{{3}}{_SEP}[0-9]{{5}})"),
-    refuse=r"[0-9][.,]$",
+    refuse=NO_NUMBER_BEFORE,
 )
 DIGIT_BY_DIGIT = Detector(
     type="mobile",

@@ -23,8 +23,8 @@ DETECTOR = Detector(
     strength=80,
     lead="123456789any",
     not_after="0-9a-z",
-    ahead=soon("[0-9a-y]", *["[0-9 -]"] * 6),
-    core=rf"[1-9any]{_CLASS}(?:[ -]?[0-9]){{6}}(?:[ -]?{_CLASS}){{10}}",
+    ahead=soon("[0-9a-y]", *["[0-9 ]"] * 6),
+    core=rf"[1-9any]{_CLASS}(?:[ ]?[0-9]){{6}}(?:[ ]?{_CLASS}){{10}}",
     after="(?![0-9a-z])",
     valid=is_valid,
 )

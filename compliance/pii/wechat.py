@@ -18,10 +18,10 @@ BY_LABEL = Detector(
     strength=36,
     lead=DIGITS[1:] + LETTERS,
     not_after="0-9a-z_-",
-    ahead=just_after("[:=是为号]") + soon(*["[0-9a-z_-]"] * 4),
+    ahead=just_after("[:是为号]") + soon(*["[0-9a-z_-]"] * 4),
     core=r"(?:[a-z][0-9a-z_-]{5,19}|[1-9][0-9]{4,10})",
     after="(?![0-9a-z_-])",
-    context=rf"{_NAME}{_KIND}(?:[:=]|是|为|号)[\"' ]{{0,3}}$",
+    context=rf"{_NAME}{_KIND}(?:[:]|是|为|号)[\"' ]{{0,3}}$",
 )
 BY_MENTION = Detector(
     type="wechat",
