@@ -65,6 +65,7 @@ class Detector:
     cue        instead: a pattern of one character, with look-behinds, that stands right before a value
     not_after  class of characters that must not stand before the value
     ahead      cheap look-ahead after the first character: most positions end here
+    closer     a second, dearer look, from the first character on; must allow for the text's end like `ahead`
     core       the value without look-arounds; a group `value` where only a part is personal
     pending    what after the core leaves it undecided, for an `after` that looks further than one character
     after      look-ahead that must hold after the core
@@ -82,6 +83,7 @@ class Detector:
     cue: str = ""
     not_after: str = "0-9"
     ahead: str = ""
+    closer: str = ""
     pending: str = ""
     after: str = "(?![0-9])"
     context: str = ""
@@ -98,7 +100,7 @@ class Detector:
     @cached_property
     def _glance(self) -> re.Pattern[str]:
         first = f"[{re.escape(self.lead)}]" if self.lead else "."
-        return re.compile(first + self.boundary + self.ahead, re.DOTALL)
+        return re.compile(f"(?={self.closer})" + first + self.boundary + self.ahead, re.DOTALL)
 
     @cached_property
     def _context(self) -> re.Pattern[str]:

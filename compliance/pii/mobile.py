@@ -12,7 +12,10 @@ GROUPED = Detector(
     strength=60,
     lead="+(018",
     ahead=soon(*[r"[0-9+() .-]"] * 9),
-    core=(rf"{_COUNTRY}(?:1[3-9][0-9](?:{_SEP}?[0-9]{{4}}){{2}}|1[3-9][0-9]{_SEP}[0-9]{{3}}{_SEP}[0-9]{{5}})"),
+    core=(
+        rf"{_COUNTRY}(?:1[3-9][0-9](?:{_SEP}?[0-9]{{4}}){{2}}|1[3-9][0-9]{_SEP}[0-9]{{3}}{_SEP}[0-9]{{5}}"
+        rf"|1[3-9][0-9]{{2}}{_SEP}[0-9]{{4}}{_SEP}[0-9]{{3}})"
+    ),
     refuse=NO_NUMBER_BEFORE,
 )
 DIGIT_BY_DIGIT = Detector(

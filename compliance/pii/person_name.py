@@ -31,7 +31,7 @@ _GIVEN = f"(?:(?![{_STOP}])[{HAN}])"
 
 _LABEL_WORDS = (
     "姓名|联系人|收货人|收件人|寄件人|发件人|法定代表人|法人代表|投保人|被保险人|受益人|持卡人|户名|经办人|申请人"
-    "|负责人|当事人|签收人|监护人|患者|户主|法人"
+    "|负责人|当事人|签收人|监护人|患者|户主|法人|原告|被告|委托人|受托人|借款人|出借人|担保人|出租人|承租人|甲方|乙方"
 )
 _LABEL_KEYS = "(?:real|full|contact|customer|receiver|recipient)[_ ]?name|consignee"
 _NEXT_WORD = "(?:电话|手机|先生|女士|小姐|地址|身份|性别|联系)"
@@ -61,7 +61,7 @@ AFTER_LABEL = Detector(
     why="a personal name after a label such as 收货人",
     strength=20,
     lead=_LEAD,
-    not_after="^:= \"'人名者主表是为",
+    not_after="^:= \"'人名者主表告方是为",
     ahead=rf"(?=[{HAN}]|\Z)",
     core=rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})",
     pending="[电手先女小地身性联]?",
@@ -76,11 +76,11 @@ AFTER_CALLED = Detector(
     why="a personal name after words such as 我叫",
     strength=20,
     lead=_LEAD,
-    not_after="^叫是",
+    not_after="^叫是人",
     ahead=rf"(?=[{HAN}]|\Z)",
     core=rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})",
     after=rf"(?![{HAN}])|(?=[{_STOP}])",
-    context=r"(?:[我他她]叫|名叫|名字叫|名字是|叫做)$",
+    context=r"(?:[我他她]叫|名叫|名字叫|名字是|叫做|本人)$",
     valid=lambda value: is_name(value) and not any(char in _STOP for char in value[1:]),
     shortest=2,
 )
