@@ -31,7 +31,7 @@ class Pipeline:
         return self._scanners[direction]
 
     def warm_up(self) -> None:
-        """Load now what would otherwise be loaded at the first finding (Presidio takes seconds)."""
+        """Load now what would otherwise be loaded at the first finding (Presidio takes a second)."""
         for scanners in self._scanners.values():
             for scanner in scanners:
                 scanner.warm_up()

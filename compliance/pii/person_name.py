@@ -52,8 +52,8 @@ def is_name(value: str) -> bool:
 _ORDINARY = frozenset(_NOT_NAMES.split("|"))
 _LEAD = "".join(sorted(set(_SURNAMES) | {name[0] for name in _COMPOUND.split("|")}))
 
-_TITLE_SOON = rf"(?:\Z|[先女小](?:\Z|[生士姐])|[{HAN}]"
-_TITLE_SOON = rf"(?=\Z|[{HAN}]{_TITLE_SOON}{_TITLE_SOON}(?:\Z|[先女小]))))"
+_TITLE_OR_NEXT = rf"(?:\Z|[先女小](?:\Z|[生士姐])|[{HAN}]"
+_TITLE_SOON = rf"(?=\Z|[{HAN}]{_TITLE_OR_NEXT}{_TITLE_OR_NEXT}(?:\Z|[先女小]))))"
 
 AFTER_LABEL = Detector(
     type="person_name",

@@ -9,6 +9,7 @@ from compliance.deadline import Deadline
 from compliance.matches import Match, Meaning
 from compliance.pii.catalog import REACH, PreFilter, compile_prefilter
 from compliance.pii.detector import Detector
+from compliance.pii.slim_import import without
 from compliance.verdict import Severity
 
 
@@ -35,10 +36,11 @@ class PiiScanner:
         return PiiScan(self._prefilter, self._found_at)
 
     def warm_up(self) -> None:
-        """Import Presidio and build the recognizers; takes seconds the first time."""
+        """Import Presidio and build the recognizers; takes a second the first time."""
         with self._lock:
             if self._judges is None:
-                from compliance.pii.recognizers import recognizers_for
+                with without("torch", "transformers"):
+                    from compliance.pii.recognizers import recognizers_for
 
                 self._judges = recognizers_for(self._detectors)
 
