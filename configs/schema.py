@@ -1,8 +1,8 @@
 """Typed settings of a deployment. Units are in the names; unknown keys are errors."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -37,8 +37,7 @@ class DatabaseSettings(Strict):
 
     def public_url(self) -> str:
         """The address without user name and password, fit for a log."""
-        parts = urlsplit(self.url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        return re.sub(r"//[^/]*@", "//", self.url)
 
 
 class LimitSettings(Strict):
