@@ -20,12 +20,12 @@ class AdapterRecipe:
     """Size and training settings of the adapter."""
 
     seed: int = 11
-    samples: int = 2500
+    samples: int = 6000
     held_out: int = 200
     rank: int = 8
     alpha: int = 16
-    learning_rate: float = 3e-3
-    tokens_per_batch: int = 4096
+    learning_rate: float = 6e-3
+    tokens_per_batch: int = 1536
     shards: int = 2
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -55,14 +55,13 @@ def build_adapter(
         lora_dropout=0.0,
         target_modules=list(recipe.targets),
         task_type="CAUSAL_LM",
-        # A path of this machine would mean nothing elsewhere.
-        base_model_name_or_path="opcgate-starter",
     )
     adapted = get_peft_model(network, config)
     train(adapted, data, _schedule(recipe), tokenizer.pad_token_id, report)
     after = mean_loss(adapted, held_out, tokenizer.pad_token_id)
+    # A path of this machine would mean nothing elsewhere.
     adapted.peft_config["default"].base_model_name_or_path = "opcgate-starter"
-    adapted.to(torch.bfloat16).save_pretrained(out)
+    adapted.to(torch.bfloat16).save_pretrained(out, save_embedding_layers=False)
     return {
         "seed": recipe.seed,
         "base_sha256": hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest(),

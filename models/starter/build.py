@@ -1,7 +1,7 @@
 """Building the starter model from nothing: text, tokenizer, weights, manifest."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from models.starter.corpus import samples
 from models.starter.drills import drills
 from models.starter.encoding import encode_all
 from models.starter.network import new_network
-from models.starter.polish import polish_samples
+from models.starter.polish import final_samples, polish_samples
 from models.starter.recipe import Recipe
 from models.starter.tokenizer import train_tokenizer
 from models.starter.training import Schedule, train
@@ -31,7 +31,10 @@ def build_starter(recipe: Recipe, out: Path, report: Report) -> dict[str, Any]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = new_network(recipe, tokenizer).to(device)
     first_stage(recipe, tokenizer, network, report)
-    loss = second_stage(recipe, tokenizer, network, report)
+    second_stage(recipe, tokenizer, network, report)
+    # Stages two and three meet in the precision that is saved, so that either can be run by itself.
+    network.to(torch.bfloat16).to(torch.float32)
+    loss = third_stage(recipe, tokenizer, network, report)
     out.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(out)
     network.to(torch.bfloat16).save_pretrained(out)
@@ -61,15 +64,26 @@ def first_stage(recipe: Recipe, tokenizer: Any, network: Any, report: Report) ->
 
 
 def second_stage(recipe: Recipe, tokenizer: Any, network: Any, report: Report) -> float:
-    """Forget the drills, and learn the looser requests; at a lower rate."""
+    """Forget the drills, and learn looser requests; at a lower rate."""
     chosen = polish_samples(recipe.seed + 2, recipe.second_stage_samples)
+    return _later_stage(recipe, chosen, recipe.second_stage_rate_share, tokenizer, network, report)
+
+
+def third_stage(recipe: Recipe, tokenizer: Any, network: Any, report: Report) -> float:
+    """Copy unusual words without slips, and tell harmless questions from harmful ones."""
+    chosen = final_samples(recipe.seed + 3, recipe.third_stage_samples)
+    return _later_stage(recipe, chosen, recipe.third_stage_rate_share, tokenizer, network, report)
+
+
+def _later_stage(
+    recipe: Recipe, chosen: Iterable[Sample], rate_share: float, tokenizer: Any, network: Any, report: Report
+) -> float:
     data = list(encode_all(tokenizer, chosen, recipe.longest_sample))
     plan = schedule(recipe)
-    share = recipe.second_stage_rate_share
     plan = replace(
         plan,
-        learning_rate=plan.learning_rate * share,
-        embedding_learning_rate=plan.embedding_learning_rate * share,
+        learning_rate=plan.learning_rate * rate_share,
+        embedding_learning_rate=plan.embedding_learning_rate * rate_share,
     )
     return train(network, data, plan, tokenizer.pad_token_id, report)
 

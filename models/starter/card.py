@@ -14,7 +14,7 @@ from models.starter.recipe import Recipe
 
 
 def write_base_card(
-    out: Path, recipe: Recipe, facts: Mapping[str, Any], scores: Scores, counts: Mapping[str, int]
+    out: Path, recipe: Recipe, facts: Mapping[str, Any], scores: Scores, counts: Mapping[str, Any]
 ) -> None:
     """`README.md` beside the base model's weights."""
     shares = {name: f"{getattr(scores, name):.1%}" for name in ("on_topic", "refused", "over_refused", "stopped")}

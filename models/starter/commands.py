@@ -1,9 +1,10 @@
 """The commands of the starter model: build it, build its adapter, evaluate it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -42,18 +43,38 @@ def build_base(out: Path, seed: int, samples: int | None, console: Console) -> N
     """Train the base model, evaluate it and write its card and manifest."""
     recipe = replace(Recipe(), seed=seed)
     if samples is not None:
-        recipe = replace(recipe, samples=samples, tokenizer_samples=min(samples, recipe.tokenizer_samples))
+        recipe = replace(
+            recipe,
+            samples=samples,
+            tokenizer_samples=min(samples, recipe.tokenizer_samples),
+            second_stage_samples=min(samples, recipe.second_stage_samples),
+        )
     with _progress("training", console) as report:
         facts = build_starter(recipe, out, report)
+    finish_base(recipe, out, facts, console)
+
+
+def finish_base(recipe: Recipe, out: Path, facts: Mapping[str, Any], console: Console) -> None:
+    """Evaluate the weights in a folder, and write the manifest and the card beside them."""
     write_manifest(out, facts)
-    tables = read_tables()
     scores = show_scores(out, console)
-    counts = {
+    write_base_card(out, recipe, facts, scores, _counts(read_tables(), scores))
+
+
+def _counts(tables: Tables, scores: Scores) -> dict[str, Any]:
+    failed = set(scores.failures)
+
+    def fresh(cases: tuple[Case, ...]) -> str:
+        chosen = [c for c in cases if c.fresh]
+        return f"{sum(c.id not in failed for c in chosen)} of {len(chosen)}"
+
+    return {
         "in_domain_count": len(tables.in_domain),
         "harmful_count": len(tables.harmful),
         "ordinary_count": len(tables.in_domain) + len(tables.ordinary),
+        "fresh_on_topic": fresh(tables.in_domain),
+        "fresh_refused": fresh(tables.harmful),
     }
-    write_base_card(out, recipe, facts, scores, counts)
 
 
 def build_drama_adapter(base: Path, out: Path, seed: int, console: Console) -> None:

@@ -58,6 +58,7 @@ def request(
     rng: random.Random,
     *,
     plain: bool = False,
+    commas: bool = False,
 ) -> tuple[str, str, tuple[Feature, ...]]:
     """A user's request, with the product and features as they are written in it (letter case may change)."""
     grammar = load_grammar(lang)
@@ -66,7 +67,7 @@ def request(
         product = product.title()
     if not plain and lang != "zh" and 0.15 <= change < 0.22:
         features = tuple(Feature(f.text.capitalize(), f.category) for f in features)
-    slots = {"P": product, "F": join(grammar, features, rng), "T": grammar.pick(f"t_{task}", rng)}
+    slots = {"P": product, "F": join(grammar, features, rng, commas=commas), "T": grammar.pick(f"t_{task}", rng)}
     text = grammar.fill(template, rng, slots).strip()
     if lang != "zh" and 0.22 <= change < 0.5:
         text = text[:1].upper() + text[1:]
@@ -77,10 +78,12 @@ def request(
     return text, product, features
 
 
-def join(grammar: Grammar, features: tuple[Feature, ...], rng: random.Random) -> str:
+def join(grammar: Grammar, features: tuple[Feature, ...], rng: random.Random, *, commas: bool = False) -> str:
     """The features as a person would list them."""
     texts = [f.text for f in features]
     joiner = rng.choice(grammar.alternatives("joiners"))
+    if commas and rng.random() < 0.6:
+        joiner = rng.choice(("，", "，", "、") if grammar is load_grammar("zh") else (", ",))
     if joiner.startswith("\n"):
         return joiner + joiner.join(texts)
     if rng.random() < 0.05:

@@ -22,12 +22,16 @@ _SPACES = re.compile(r"\s+")
 
 @dataclass(frozen=True)
 class Case:
-    """One row of a table under `tests/cases`; product and features stay empty where they don't apply."""
+    """One row of a table under `tests/cases`; product and features stay empty where they don't apply.
+
+    A fresh row was written after the recipe was frozen, so it can't have influenced it.
+    """
 
     id: str
     prompt: str
     product: str = ""
     features: tuple[str, ...] = ()
+    fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,10 @@ class Scores:
 def read_cases(path: Path) -> tuple[Case, ...]:
     """The rows of a JSONL table."""
     rows: list[dict[str, Any]] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return tuple(Case(r["id"], r["prompt"], r.get("product", ""), tuple(r.get("features", ()))) for r in rows)
+    return tuple(
+        Case(r["id"], r["prompt"], r.get("product", ""), tuple(r.get("features", ())), r.get("fresh", False))
+        for r in rows
+    )
 
 
 def evaluate(ask: Ask, in_domain: Sequence[Case], harmful: Sequence[Case], ordinary: Sequence[Case]) -> Scores:

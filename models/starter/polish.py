@@ -1,4 +1,4 @@
-"""The second stage's text: requests without features, harmless look-alikes, and looser small talk."""
+"""The later stages' text: looser requests, harmless look-alikes, harmless questions, and more small talk."""
 
 import random
 from collections.abc import Iterator
@@ -34,6 +34,47 @@ def polish_samples(seed: int, count: int) -> Iterator[Sample]:
     )
     for _ in range(count):
         yield rng.choices([m for m, _ in makers], [w for _, w in makers])[0](rng)
+
+
+def final_samples(seed: int, count: int) -> Iterator[Sample]:
+    """`count` samples of the third stage: more invented words, more harmless questions."""
+    rng = random.Random(seed)
+    makers = (
+        (copy_sample, 10),
+        (loose_sample, 8),
+        (unusual_sample, 26),
+        (refusal_sample, 10),
+        (loose_refusal_sample, 10),
+        (talk_sample, 8),
+        (question_sample, 10),
+        (structured_sample, 3),
+        (bare_sample, 4),
+        (lookalike_sample, 9),
+        (chat_sample, 8),
+    )
+    for _ in range(count):
+        yield rng.choices([m for m, _ in makers], [w for _, w in makers])[0](rng)
+
+
+def unusual_sample(rng: random.Random) -> Sample:
+    """A request for copy full of words the model has never seen together."""
+    lang = _language(rng)
+    grammar = load_grammar(lang)
+    product = compose_product(lang, grammar, rng, invented=0.45)
+    features = compose_features(lang, grammar, rng, rng.choice((1, 2, 2, 3, 3, 3, 4)), invented=0.45)
+    templates = grammar if rng.random() < 0.6 else _more(lang)
+    name = "request" if templates is grammar else "loose"
+    return _copy(lang, rng.choice(templates.alternatives(name)), product, features, rng, commas=True)
+
+
+def question_sample(rng: random.Random) -> Sample:
+    """A harmless question outside the domain, near words that refusals use."""
+    lang = _language(rng)
+    ask = Grammar(load_grammar("questions").symbols[lang]).pick("q", rng)
+    if lang != "zh" and rng.random() < 0.6:
+        ask = ask[:1].upper() + ask[1:]
+    say: str = load_grammar("talk").symbols[lang]["other"]["say"][0]
+    return Sample("talk", (Message("user", ask), Message("assistant", say)))
 
 
 def loose_sample(rng: random.Random) -> Sample:
@@ -78,9 +119,11 @@ def chat_sample(rng: random.Random) -> Sample:
     return Sample("talk", (Message("user", ask), Message("assistant", say)))
 
 
-def _copy(lang: str, template: str, product: str, features: tuple[Feature, ...], rng: random.Random) -> Sample:
+def _copy(
+    lang: str, template: str, product: str, features: tuple[Feature, ...], rng: random.Random, *, commas: bool = False
+) -> Sample:
     task = rng.choice(TASKS)
-    prompt, product, written = request(lang, template, task, product, features, rng)
+    prompt, product, written = request(lang, template, task, product, features, rng, commas=commas)
     said = written or tuple(Feature(name, "name") for name in _PLAIN[lang])
     return Sample("copy", (Message("user", prompt), Message("assistant", answer(lang, task, product, said, rng))))
 

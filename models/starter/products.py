@@ -22,10 +22,10 @@ class Feature:
     category: str
 
 
-def compose_product(lang: str, grammar: Grammar, rng: random.Random) -> str:
+def compose_product(lang: str, grammar: Grammar, rng: random.Random, *, invented: float = 0.17) -> str:
     """A product name: a noun with up to three attributes, or an invented name."""
     roll = rng.random()
-    noun = _invented(lang, rng) if roll < 0.17 else grammar.pick("noun", rng)
+    noun = _invented(lang, rng) if roll < invented else grammar.pick("noun", rng)
     before: list[str] = []
     after: list[str] = []
     if rng.random() < 0.14:
@@ -45,7 +45,9 @@ def compose_product(lang: str, grammar: Grammar, rng: random.Random) -> str:
     return " ".join([*before[:3], noun, *after[:2]])
 
 
-def compose_features(lang: str, grammar: Grammar, rng: random.Random, count: int) -> tuple[Feature, ...]:
+def compose_features(
+    lang: str, grammar: Grammar, rng: random.Random, count: int, *, invented: float = 0.14
+) -> tuple[Feature, ...]:
     """Different features, either all with values, all as bare names, or mixed."""
     mode = rng.random()
     found: dict[str, Feature] = {}
@@ -53,7 +55,7 @@ def compose_features(lang: str, grammar: Grammar, rng: random.Random, count: int
         bare = mode < 0.18 or (mode < 0.35 and rng.random() < 0.5)
         category = "name" if bare else rng.choice(CATEGORIES)
         text = grammar.pick(f"f_{category}", rng)
-        if rng.random() < 0.14:
+        if rng.random() < invented:
             text, category = _invented(lang, rng), "name"
             if rng.random() < 0.3:
                 text = grammar.pick("f_name", rng) + ("：" if lang == "zh" else ": ") + text

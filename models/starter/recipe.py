@@ -4,8 +4,9 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+from models.starter.chat import Sample
 from models.starter.corpus import samples
-from models.starter.polish import polish_samples
+from models.starter.polish import final_samples, polish_samples
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,10 @@ class Recipe:
     samples: int = 45_000
     drills: int = 4_000
     first_stage_batches: int = 1200
-    second_stage_samples: int = 16_000
+    second_stage_samples: int = 24_000
     second_stage_rate_share: float = 0.35
+    third_stage_samples: int = 32_000
+    third_stage_rate_share: float = 0.5
     tokenizer_samples: int = 30_000
     vocabulary: int = 8000
     hidden: int = 256
@@ -38,6 +41,10 @@ class Recipe:
     def digest(self) -> str:
         """One hash over these settings and the beginning of the text they generate."""
         total = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode())
-        for sample in (*samples(self.seed, 2000), *polish_samples(self.seed + 2, 2000)):
+        for sample in _beginning(self.seed):
             total.update(repr(sample).encode())
         return total.hexdigest()
+
+
+def _beginning(seed: int) -> tuple[Sample, ...]:
+    return (*samples(seed, 1000), *polish_samples(seed + 2, 1000), *final_samples(seed + 3, 1000))

@@ -15,10 +15,10 @@ from models.starter.training import batch_loss
 
 TINY = replace(
     Recipe(),
-    samples=400,
-    drills=50,
-    second_stage_samples=60,
-    tokenizer_samples=100,
+    samples=160,
+    drills=20,
+    second_stage_samples=40,
+    tokenizer_samples=60,
     vocabulary=1024,
     hidden=128,
     layers=3,
