@@ -1,10 +1,12 @@
 """`opcgate scan`: the pipeline on a file or on standard input, for people and for scripts."""
 
 import json
+import os
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from errno import EBADF
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast, get_args
 
@@ -52,6 +54,9 @@ def scan_command(
         code = checker.lines(file) if jsonl else checker.text(file, as_json)
     except ComplianceError as error:
         _fail(str(error))
+    except OSError as error:
+        _let_go_of_stdout()
+        _fail(f"the answer cannot be written ({error.strerror}) / 结果无法写出，请检查输出位置")
     raise typer.Exit(code)
 
 
@@ -115,7 +120,11 @@ def _one_of(option: str, value: str, choices: tuple[str, ...]) -> str:
 
 def _read(file: str) -> bytes:
     try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        if file != "-":
+            return Path(file).read_bytes()
+        if sys.stdin is None:  # closed by the caller
+            raise OSError(EBADF, "standard input is closed")
+        return sys.stdin.buffer.read()
     except OSError as error:
         raise InputError(
             f"{file}: cannot be read ({error.strerror}); give an existing file or -",
@@ -149,10 +158,15 @@ def _parse(line: bytes, file: str, number: int) -> dict[str, Any]:
             f"{where}: not JSON ({error.msg} at column {error.colno}); mend the line",
             f"{where}：不是合法的 JSON（第 {error.colno} 列），请修正此行",
         ) from None
+    except (RecursionError, ValueError):
+        raise InputError(
+            f"{where}: JSON nested too deep or a number too long; mend the line",
+            f"{where}：JSON 嵌套过深或数字过长，请修正此行",
+        ) from None
     if not isinstance(row, dict):
         raise InputError(f'{where}: write an object with "id" and "text"', f'{where}：请写成含 "id" 和 "text" 的对象')
     if not isinstance(row.get("id"), str | int) or isinstance(row["id"], bool):
-        raise InputError(f"{where}: id: give a string or a number", f"{where}：字段 id 应为字符串或数字")
+        raise InputError(f"{where}: id: give a string or a whole number", f"{where}：字段 id 应为字符串或整数")
     if ("text" in row) == ("chunks" in row):
         raise InputError(f"{where}: give either text or chunks", f"{where}：字段 text 与 chunks 请二选一")
     if "text" in row and not isinstance(row["text"], str):
@@ -197,6 +211,11 @@ def _print_table(verdict: Verdict, text: str) -> None:
     console.print(table)
     console.print(Text("released / 放行文本:"))
     console.print(Text(verdict.released.encode("utf-8", "replace").decode()))
+
+
+def _let_go_of_stdout() -> None:
+    """What is left in the buffer cannot be written either: without this Python says so again on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str) -> NoReturn:

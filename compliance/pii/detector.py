@@ -22,8 +22,11 @@ HAN = "\u4e00-\u9fff"
 SAME_SENTENCE = "[^。!?;]*$"
 """Follows a context word that may stand anywhere before the value, in the same sentence."""
 
-NO_NUMBER_BEFORE = "[0-9](?:[.,]|[a-z]+)$"
+NO_NUMBER_BEFORE = r"[0-9](?:\.|[a-z]+)$"
 """Must not stand before a telephone number: what follows would be decimals, or digits of a hash."""
+
+BELONGS_TO = "[ ,]{0,2}[(]?(?:这?是|为|属于)?(?:我们?|你们?|您|他|她|本人|客户|乘客|旅客)?的?"
+"""What may stand between a value and the word for it, as in (护照) or 是我的护照."""
 
 _TIMEOUT_S = 1.0
 

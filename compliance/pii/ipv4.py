@@ -44,7 +44,20 @@ BY_LABEL = Detector(
     core=_ADDRESS,
     pending=r"\.?",
     after=r"(?![0-9]|\.[0-9])",
-    context=r"(?:^|[^a-z])ip(?:v4)?(?:[^a-z]|$)|服务器|主机|网关|host|server|ping|https?://",
+    context=r"(?:^|[^a-z])ip(?:v4)?(?:[^a-z]|$)|服务器|主机|网关|网段|白名单|黑名单|子网|dns|host|server|ping|https?://",
+    refuse=r"(?:版本|version)(?:号|为|是)?[:： ]{0,2}$",
+    severity=grade,
+)
+WITH_PORT = Detector(
+    type="ipv4",
+    rule="ipv4.port",
+    why="an IPv4 address with a port or the length of a network",
+    strength=42,
+    lead=DIGITS,
+    not_after="0-9.",
+    ahead=soon("[0-9.]", "[0-9.]", "[0-9.]"),
+    core=rf"(?P<value>{_ADDRESS})(?::[0-9]{{2,5}}|/(?:[89]|[12][0-9]|3[0-2]))",
+    after=r"(?![0-9])",
     refuse=r"(?:版本|version)(?:号|为|是)?[:： ]{0,2}$",
     severity=grade,
 )

@@ -1,4 +1,7 @@
-"""Landline numbers: an area code with its 0 (or +86), then seven or eight digits that start with 2 to 8."""
+"""Landline numbers: an area code with its 0 (or +86), then seven or eight digits that start with 2 to 8.
+
+After a hyphen or a bracket eight digits may start with 1, as in many an example.
+"""
 
 from compliance.pii.detector import NO_NUMBER_BEFORE, Detector, soon
 
@@ -15,7 +18,8 @@ DETECTOR = Detector(
     ahead=soon(*["[0-9() -]"] * 8),
     core=(
         rf"(?:(?:\(0{_BIG}\)|0{_BIG}|(?:\+|00)86[ -]?0?{_BIG})[ -]{{0,2}}[2-8][0-9]{{3}}[ -]?[0-9]{{4}}"
-        rf"|(?:\(0{_SMALL}\)|0{_SMALL}|(?:\+|00)86[ -]?0?{_SMALL})[ -]{{0,2}}[2-8][0-9]{{2,3}}[ -]?[0-9]{{4}})"
+        rf"|(?:\(0{_SMALL}\)|0{_SMALL}|(?:\+|00)86[ -]?0?{_SMALL})[ -]{{0,2}}[2-8][0-9]{{2,3}}[ -]?[0-9]{{4}}"
+        rf"|(?:\(0(?:{_BIG}|{_SMALL})\)|0(?:{_BIG}|{_SMALL})-)1[0-9]{{3}}[ -]?[0-9]{{4}})"
         rf"{_EXTENSION}"
     ),
     after="(?![0-9a-z])",

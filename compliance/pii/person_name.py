@@ -1,12 +1,14 @@
 """Chinese personal names by rule: a surname and one or two more characters, where context says so.
 
-Three ways: after a label (收货人：), after 我叫 and the like, or before 先生/女士/小姐. A name without any of
-these is left alone: without a dictionary of people it would hit ordinary words.
+After a label (收货人：), after 我叫 and the like, after 我是 or a role where the phrase ends with the name,
+before 先生/女士/小姐, or before 收 on a parcel. A name without any of these is left alone: without a
+dictionary of people it would hit ordinary words.
 """
 
 from itertools import pairwise
 
 from compliance.pii.detector import HAN, Detector
+from compliance.pii.surname_words import WORDS
 
 _SURNAMES = (
     "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈"
@@ -32,9 +34,19 @@ _GIVEN = f"(?:(?![{_STOP}])[{HAN}])"
 _LABEL_WORDS = (
     "姓名|联系人|收货人|收件人|寄件人|发件人|法定代表人|法人代表|投保人|被保险人|受益人|持卡人|户名|经办人|申请人"
     "|负责人|当事人|签收人|监护人|患者|户主|法人|原告|被告|委托人|受托人|借款人|出借人|担保人|出租人|承租人|甲方|乙方"
+    "|乘[车机]人|入住人|预订人|下单人|订货人|提货人|取件人|接收人|收款人|付款人|汇款人|联络人|开户[人名]|账户名|代理人"
+    "|推荐人|介绍人|证明人|见证人|驾驶人|驾驶员"
 )
+_ROLES = "客户|顾客|买家|卖家|乘客|旅客|司机|学员|业主|车主|房东|租客|同事|同学|收件|寄件"
 _LABEL_KEYS = "(?:real|full|contact|customer|receiver|recipient)[_ ]?name|consignee"
 _NEXT_WORD = "(?:电话|手机|先生|女士|小姐|地址|身份|性别|联系)"
+
+
+def is_addressed_name(value: str) -> bool:
+    """Before 先生 or 小姐: no 王总, no 高家大(小姐)."""
+    return (
+        is_no_common_word(value) and not any(char in "老总" for char in value[1:]) and value[1:] not in ("家大", "家二")
+    )
 
 
 def _han_except(kept: str) -> str:
@@ -42,6 +54,16 @@ def _han_except(kept: str) -> str:
     codes = [0x4DFF, *sorted(ord(char) for char in set(kept)), 0xA000]
     ranges = ((low + 1, high - 1) for low, high in pairwise(codes))
     return "".join(f"{chr(low)}-{chr(high)}" for low, high in ranges if low <= high)
+
+
+def is_no_common_word(value: str) -> bool:
+    """For weak contexts: nothing that any dictionary holds, no 谢谢, no particle."""
+    return (
+        is_name(value)
+        and value[:2] not in WORDS
+        and value[0] != value[1]
+        and not any(char in _STOP for char in value[1:])
+    )
 
 
 def is_name(value: str) -> bool:
@@ -55,18 +77,21 @@ _LEAD = "".join(sorted(set(_SURNAMES) | {name[0] for name in _COMPOUND.split("|"
 _TITLE_OR_NEXT = rf"(?:\Z|[先女小](?:\Z|[生士姐])|[{HAN}]"
 _TITLE_SOON = rf"(?=\Z|[{HAN}]{_TITLE_OR_NEXT}{_TITLE_OR_NEXT}(?:\Z|[先女小]))))"
 
+_RECEIPT_OR_NEXT = rf"(?:\Z|[ 收亲]|[{HAN}]"
+
 AFTER_LABEL = Detector(
     type="person_name",
     rule="person_name.label",
     why="a personal name after a label such as 收货人",
     strength=20,
     lead=_LEAD,
-    not_after="^:= \"'人名者主表告方是为",
+    not_after="^:= \"'",
     ahead=rf"(?=[{HAN}]|\Z)",
     core=rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})",
     pending="[电手先女小地身性联]?",
     after=rf"(?![{HAN}])|(?={_NEXT_WORD})",
-    context=rf"(?:{_LABEL_WORDS}|{_LABEL_KEYS})[\"' ]{{0,2}}(?:[:=]|是|为)?[\"' ]{{0,3}}$",
+    context=rf"(?:{_LABEL_WORDS}|{_LABEL_KEYS})[\"' ]{{0,2}}(?:[:=]|(?<= ))[\"' ]{{0,3}}$"
+    rf"|(?:{_ROLES})[\"' ]{{0,2}}[:=][\"' ]{{0,3}}$",
     valid=is_name,
     shortest=2,
 )
@@ -76,12 +101,27 @@ AFTER_CALLED = Detector(
     why="a personal name after words such as 我叫",
     strength=20,
     lead=_LEAD,
-    not_after="^叫是人",
+    not_after="^叫是做",
     ahead=rf"(?=[{HAN}]|\Z)",
     core=rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})",
     after=rf"(?![{HAN}])|(?=[{_STOP}])",
-    context=r"(?:[我他她]叫|名叫|名字叫|名字是|叫做|本人)$",
+    context=r"(?:[我他她]叫|名叫|名字叫|名字是|叫做|[,;。]叫)$",
     valid=lambda value: is_name(value) and not any(char in _STOP for char in value[1:]),
+    shortest=2,
+)
+AFTER_ROLE = Detector(
+    type="person_name",
+    rule="person_name.role",
+    why="a personal name right after a word such as 我是 or 客户, where the phrase ends or 的 follows",
+    strength=19,
+    lead=_LEAD,
+    not_after="^人名者主表告方是为户客家员机东事学件",
+    ahead=rf"(?=[{HAN}]|\Z)",
+    core=rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})",
+    pending="[电手先女小地身性联]?",
+    after=rf"(?![{HAN}])|(?=的|{_NEXT_WORD})",
+    context=rf"(?:我是|本人|(?:{_LABEL_WORDS})[是为]?|{_ROLES})$",
+    valid=is_no_common_word,
     shortest=2,
 )
 BEFORE_TITLE = Detector(
@@ -94,6 +134,19 @@ BEFORE_TITLE = Detector(
     ahead=_TITLE_SOON,
     core=(rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})(?:先生|女士|小姐)"),
     after="",
-    valid=lambda value: is_name(value) and not any(char in _STOP + "老总" for char in value[1:]),
+    valid=is_addressed_name,
     shortest=4,
+)
+BEFORE_RECEIPT = Detector(
+    type="person_name",
+    rule="person_name.receipt",
+    why="a personal name before 收 or 亲启 as on a parcel",
+    strength=18,
+    lead=_LEAD,
+    not_after=_han_except("号室房楼座栋店"),
+    ahead=rf"(?=\Z|[{HAN}]{_RECEIPT_OR_NEXT}{_RECEIPT_OR_NEXT}(?:\Z|[ 收亲]))))",
+    core=(rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})[ ]?(?:收|亲启)"),
+    after=f"(?![{HAN}])",
+    valid=is_no_common_word,
+    shortest=3,
 )

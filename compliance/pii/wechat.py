@@ -2,7 +2,7 @@
 
 from compliance.pii.detector import DIGITS, LETTERS, Detector, just_after, soon
 
-_NAME = r"(?:微信|薇信|威信|v信|加v|(?<![a-z])(?:vx|wx|wechat|weixin))"
+_NAME = r"(?:微信|薇信|威信|v信|[加+➕]v|加薇|卫星号|(?<![a-z])(?:vx|wx|wechat|weixin))"
 _KIND = r"[ ]?(?:[/、和或及]?qq)?(?:号码?|id|账号|帐号)?[\"' ]{0,2}"
 
 
@@ -18,10 +18,10 @@ BY_LABEL = Detector(
     strength=36,
     lead=DIGITS[1:] + LETTERS,
     not_after="0-9a-z_-",
-    ahead=just_after("[:是为号]") + soon(*["[0-9a-z_-]"] * 4),
+    ahead=just_after("[:(是为号]") + soon(*["[0-9a-z_-]"] * 4),
     core=r"(?:[a-z][0-9a-z_-]{5,19}|[1-9][0-9]{4,10})",
     after="(?![0-9a-z_-])",
-    context=rf"{_NAME}{_KIND}(?:[:]|是|为|号)[\"' ]{{0,3}}$",
+    context=rf"{_NAME}{_KIND}(?:[:]|是|为|号)[(]?[\"' ]{{0,3}}$",
 )
 BY_MENTION = Detector(
     type="wechat",
@@ -30,9 +30,10 @@ BY_MENTION = Detector(
     strength=35,
     lead=LETTERS,
     not_after="0-9a-z_-",
-    ahead=just_after("[信号码]", "qq", "[vw]x", "chat", "xin", "id", "加v") + soon(*["[0-9a-z_-]"] * 4),
+    ahead=just_after("[信号码]", "qq", "[vw]x", "chat", "xin", "id", "[加+➕]v", "薇", "[(]")
+    + soon(*["[0-9a-z_-]"] * 4),
     core=r"[a-z][0-9a-z_-]{5,19}",
     after="(?![0-9a-z_-])",
-    context=rf"{_NAME}{_KIND}$",
+    context=rf"{_NAME}{_KIND}[(]?$",
     valid=has_no_plain_word,
 )

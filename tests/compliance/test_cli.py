@@ -92,7 +92,13 @@ def test_a_table_for_people(masking: list[str | Path]) -> None:
         ((), b"ab\xff", "-: not UTF-8 at byte 2"),
         (("--jsonl",), b'{"id": 1, "text": "a"}\n{', "-:2: not JSON"),
         (("--jsonl",), b"[]", "-:1: write an object"),
-        (("--jsonl",), b'{"text": "a"}', "-:1: id: give a string or a number"),
+        (("--jsonl",), b'{"text": "a"}', "-:1: id: give a string or a whole number"),
+        (("--jsonl",), b'{"id": 1.5, "text": "a"}', "-:1: id: give a string or a whole number"),
+        (("--jsonl",), b'{"id": 1, "text": ' + b"[" * 100_000, "-:1: JSON nested too deep"),
+        (("--jsonl",), b'{"id": ' + b"1" * 5000 + b', "text": "a"}', "-:1: JSON nested too deep or a number too long"),
+        (("--jsonl",), b'{"id": 1, "text": "a", "chunks": []}', "-:1: give either text or chunks"),
+        (("--jsonl",), b'{"id": 1, "chunks": "abc"}', "-:1: chunks: give a list of strings"),
+        ((".", "--json"), b"", ".: cannot be read (Is a directory)"),
         (("--jsonl",), b'{"id": 1}', "-:1: give either text or chunks"),
         (("--jsonl",), b'{"id": 1, "text": 5}', "-:1: text: give a string"),
         (("--jsonl",), b'{"id": 1, "chunks": ["a", 5]}', "-:1: chunks: give a list of strings"),
@@ -107,3 +113,21 @@ def test_errors_name_the_place_and_the_mend(arguments: tuple[str, ...], stdin: b
     assert err.startswith(f"opcgate scan: {names}")
     assert " / " in err  # the same again in Chinese
     assert "Traceback" not in err
+
+
+def test_an_answer_that_cannot_be_written_is_an_error_not_a_finding() -> None:
+    command = [sys.executable, "-m", "configs", "scan", "--json"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, input=b"ok", stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=60, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.decode().startswith("opcgate scan: the answer cannot be written (No space left on device) / ")
+    assert "Traceback" not in done.stderr.decode()
+
+
+def test_closed_standard_input_is_an_error() -> None:
+    command = ["sh", "-c", 'exec "$0" -m configs scan --json <&-', sys.executable]
+    done = subprocess.run(command, capture_output=True, env=ENVIRONMENT, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.decode().startswith("opcgate scan: -: cannot be read (standard input is closed)")

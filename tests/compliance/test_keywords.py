@@ -47,7 +47,9 @@ def test_every_shipped_allowed_word_excuses_a_term(pipeline: Pipeline) -> None:
                 assert not blocked, word
 
 
-@pytest.mark.parametrize("row", read_cases("ordinary"), ids=lambda row: row["text"][:12])
+@pytest.mark.parametrize(
+    "row", [*read_cases("ordinary"), *read_cases("ordinary_independent")], ids=lambda row: row["text"][:12]
+)
 def test_ordinary_text_passes_without_a_finding(pipeline: Pipeline, row: dict[str, str]) -> None:
     for direction in ("prompt", "output"):
         verdict = pipeline.scan(row["text"], direction)  # type: ignore[arg-type]
