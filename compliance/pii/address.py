@@ -11,7 +11,10 @@ from compliance.pii.detector import Detector, just_after, soon
 
 _UNITS = "市州盟区县旗镇乡村路街道巷弄里园城庄苑坊厦场寓屯段"
 # No place name holds one of these, and a sentence soon does.
-_FUNCTION = "的是在与了有为也把被这我你他她它们很就不要能去到对以及或但而因所呢吗吧啊"
+_FUNCTION = (
+    "的是在与了有为也把被这我你他她它们很就不要能去到对以及或但而因所呢吗吧啊"
+    "等最还您请让给买卖更又只各些哪谁怎么已用送寄收"
+)
 _BODY = f"[^\\W{_UNITS}{_FUNCTION}a-z_]"
 _PART = f"{_BODY}{{1,9}}[{_UNITS}]{{1,3}}[ ]?"
 _HOUSE = (

@@ -46,6 +46,7 @@ DETECTORS: tuple[Detector, ...] = (
     person_name.AFTER_CALLED,
     person_name.AFTER_ROLE,
     person_name.BEFORE_TITLE,
+    person_name.SURNAME_WITH_TITLE,
     person_name.BEFORE_RECEIPT,
     address.AT_PLACE,
     address.AFTER_LABEL,

@@ -74,6 +74,7 @@ class Detector:
     after      look-ahead that must hold after the core
     context    must be found in the `CONTEXT` characters before the value
     refuse     must not be found there
+    doomed     tells of the first two characters of a value whether none that begins so is valid: no wait for it
     shortest   where a value that is not valid may be a shorter valid one, the least length to try
     """
 
@@ -91,6 +92,7 @@ class Detector:
     after: str = "(?![0-9])"
     context: str = ""
     refuse: str = ""
+    doomed: Callable[[str], bool] | None = None
     shortest: int = 0
     valid: Callable[[str], bool] = _any_value
     severity: Callable[[str], Severity] = _high
@@ -142,6 +144,8 @@ class Detector:
 
     def may_grow(self, window: str, start: int) -> bool:
         """Whether more text could still make or change a value that begins here."""
+        if self.doomed is not None and self.doomed(window[start : start + 2]):
+            return False
         return self._growing.fullmatch(window, start, partial=True) is not None
 
     def proposes(self, window: str, start: int) -> bool:

@@ -1,8 +1,8 @@
 """Chinese personal names by rule: a surname and one or two more characters, where context says so.
 
 After a label (收货人：), after 我叫 and the like, after 我是 or a role where the phrase ends with the name,
-before 先生/女士/小姐, or before 收 on a parcel. A name without any of these is left alone: without a
-dictionary of people it would hit ordinary words.
+before 先生/女士/小姐, or before 收 on a parcel; a surname alone with a title is of low severity. A name without
+any of these is left alone: without a dictionary of people it would hit ordinary words.
 """
 
 from itertools import pairwise
@@ -29,8 +29,6 @@ _NOT_NAMES = (
     "|管理|商品|商家|商务|项目|连接|原因|全名|全称|简称|师傅|封面|米色|农民|华为|党员|车主|车牌|古代|游客|沙发|荣誉"
     "|何时|何人|何处|许可|许多|左右|向导|易用|程序|程度|叶子|宁波|南京|南方|海外|段落|康复|武器|金色|严格|万元|王者|王子|公主"
 )
-_GIVEN = f"(?:(?![{_STOP}])[{HAN}])"
-
 _LABEL_WORDS = (
     "姓名|联系人|收货人|收件人|寄件人|发件人|法定代表人|法人代表|投保人|被保险人|受益人|持卡人|户名|经办人|申请人"
     "|负责人|当事人|签收人|监护人|患者|户主|法人|原告|被告|委托人|受托人|借款人|出借人|担保人|出租人|承租人|甲方|乙方"
@@ -39,14 +37,20 @@ _LABEL_WORDS = (
 )
 _ROLES = "客户|顾客|买家|卖家|乘客|旅客|司机|学员|业主|车主|房东|租客|同事|同学|收件|寄件"
 _LABEL_KEYS = "(?:real|full|contact|customer|receiver|recipient)[_ ]?name|consignee"
+# What a name may follow where only the title after it tells of it: other characters would make up a longer word.
+_BEFORE_NAMES = "的请和与是由找给向约叫对为让跟把同及至往人系告送见问谢邀致户"
+# Surnames that are hardly words themselves, as 和 and 于 are.
+_PLAIN_SURNAMES = (
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘蒋蔡余杜叶程苏魏吕丁沈姚卢姜崔钟谭陆汪范廖贾"
+    "夏韦付邹孟熊秦邱江尹薛闫侯龙史陶黎贺顾毛郝龚邵钱覃武戴莫孔汤"
+)
 _NEXT_WORD = "(?:电话|手机|先生|女士|小姐|地址|身份|性别|联系)"
 
 
 def is_addressed_name(value: str) -> bool:
-    """Before 先生 or 小姐: no 王总, no 高家大(小姐)."""
-    return (
-        is_no_common_word(value) and not any(char in "老总" for char in value[1:]) and value[1:] not in ("家大", "家二")
-    )
+    """No 王总 or 陈小姐, and no 高家大 before 小姐."""
+    given = value[1:]
+    return is_no_common_word(value) and not set(given) & set("老总") and given not in ("家大", "家二", "小姐")
 
 
 def _han_except(kept: str) -> str:
@@ -57,13 +61,13 @@ def _han_except(kept: str) -> str:
 
 
 def is_no_common_word(value: str) -> bool:
-    """For weak contexts: nothing that any dictionary holds, no 谢谢, no particle."""
-    return (
-        is_name(value)
-        and value[:2] not in WORDS
-        and value[0] != value[1]
-        and not any(char in _STOP for char in value[1:])
-    )
+    """For weak contexts: nothing that begins like a word of a dictionary."""
+    return not is_common_word(value[:2])
+
+
+def is_common_word(beginning: str) -> bool:
+    """Whether two characters are a word of a dictionary, or one character twice as in 谢谢."""
+    return beginning in WORDS or beginning in _ORDINARY or beginning == beginning[:1] * 2
 
 
 def is_name(value: str) -> bool:
@@ -71,6 +75,8 @@ def is_name(value: str) -> bool:
     return value[:2] not in _ORDINARY
 
 
+_GIVEN = f"[{_han_except(_STOP)}]"
+_NAME = f"(?:(?:{_COMPOUND}){_GIVEN}{{1,2}}|[{_SURNAMES}]{_GIVEN}{{1,2}})"
 _ORDINARY = frozenset(_NOT_NAMES.split("|"))
 _LEAD = "".join(sorted(set(_SURNAMES) | {name[0] for name in _COMPOUND.split("|")}))
 
@@ -93,6 +99,7 @@ AFTER_LABEL = Detector(
     context=rf"(?:{_LABEL_WORDS}|{_LABEL_KEYS})[\"' ]{{0,2}}(?:[:=]|(?<= ))[\"' ]{{0,3}}$"
     rf"|(?:{_ROLES})[\"' ]{{0,2}}[:=][\"' ]{{0,3}}$",
     valid=is_name,
+    doomed=lambda beginning: not is_name(beginning),
     shortest=2,
 )
 AFTER_CALLED = Detector(
@@ -102,11 +109,12 @@ AFTER_CALLED = Detector(
     strength=20,
     lead=_LEAD,
     not_after="^叫是做",
-    ahead=rf"(?=[{HAN}]|\Z)",
-    core=rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})",
+    ahead=f"(?={_GIVEN}|\\Z)",
+    core=f"(?P<value>{_NAME})",
     after=rf"(?![{HAN}])|(?=[{_STOP}])",
     context=r"(?:[我他她]叫|名叫|名字叫|名字是|叫做|[,;。]叫)$",
-    valid=lambda value: is_name(value) and not any(char in _STOP for char in value[1:]),
+    valid=is_name,
+    doomed=lambda beginning: not is_name(beginning),
     shortest=2,
 )
 AFTER_ROLE = Detector(
@@ -116,12 +124,13 @@ AFTER_ROLE = Detector(
     strength=19,
     lead=_LEAD,
     not_after="^人名者主表告方是为户客家员机东事学件",
-    ahead=rf"(?=[{HAN}]|\Z)",
-    core=rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})",
+    ahead=f"(?={_GIVEN}|\\Z)",
+    core=f"(?P<value>{_NAME})",
     pending="[电手先女小地身性联]?",
     after=rf"(?![{HAN}])|(?=的|{_NEXT_WORD})",
     context=rf"(?:我是|本人|(?:{_LABEL_WORDS})[是为]?|{_ROLES})$",
-    valid=is_no_common_word,
+    valid=is_addressed_name,
+    doomed=is_common_word,
     shortest=2,
 )
 BEFORE_TITLE = Detector(
@@ -130,12 +139,25 @@ BEFORE_TITLE = Detector(
     why="a personal name before a form of address such as 先生",
     strength=20,
     lead=_LEAD,
-    not_after=_han_except("的请和与是由找给向约叫对为让跟把同及至往人系告送见问谢邀致"),
+    not_after=_han_except(_BEFORE_NAMES),
     ahead=_TITLE_SOON,
-    core=(rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})(?:先生|女士|小姐)"),
+    core=f"(?P<value>{_NAME})(?:先生|女士|小姐)",
     after="",
     valid=is_addressed_name,
+    doomed=is_common_word,
     shortest=4,
+)
+SURNAME_WITH_TITLE = Detector(
+    type="person_name",
+    rule="person_name.surname",
+    why="a surname with a form of address",
+    strength=17,
+    lead=_PLAIN_SURNAMES,
+    not_after=_han_except(_BEFORE_NAMES),
+    ahead=r"(?=\Z|先(?:生|\Z)|女(?:士|\Z)|小(?:姐|\Z))",
+    core=f"(?P<value>[{_PLAIN_SURNAMES}])(?:先生|女士|小姐)",
+    after="(?![产活态平们])",
+    severity=lambda _value: "low",
 )
 BEFORE_RECEIPT = Detector(
     type="person_name",
@@ -145,8 +167,9 @@ BEFORE_RECEIPT = Detector(
     lead=_LEAD,
     not_after=_han_except("号室房楼座栋店"),
     ahead=rf"(?=\Z|[{HAN}]{_RECEIPT_OR_NEXT}{_RECEIPT_OR_NEXT}(?:\Z|[ 收亲]))))",
-    core=(rf"(?P<value>(?:{_COMPOUND})[{HAN}]{{1,2}}|[{_SURNAMES}][{HAN}]{{1,2}})[ ]?(?:收|亲启)"),
+    core=f"(?P<value>{_NAME})[ ]?(?:收|亲启)",
     after=f"(?![{HAN}])",
     valid=is_no_common_word,
+    doomed=is_common_word,
     shortest=3,
 )
