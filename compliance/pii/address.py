@@ -18,12 +18,17 @@ _FUNCTION = (
 _BODY = f"[^\\W{_UNITS}{_FUNCTION}a-z_]"
 _PART = f"{_BODY}{{1,9}}[{_UNITS}]{{1,3}}[ ]?"
 _HOUSE = (
-    "[0-9a-z一二三四五六七八九十]{1,6}(?:-[0-9]{1,4})?[ ]?(?:号楼|号院|号|弄|栋|幢|座|单元|楼|层|室|房|组|队|期|门)"
+    "[0-9a-z一二三四五六七八九十]{1,6}(?:-[0-9]{1,4})?[ ]?(?:号楼|号院|号(?:之[0-9一二三四五六七八九十]{1,2})?"
+    "|弄|栋|幢|座|单元|楼|层|室|房|组|队|期|门)"
 )
 _HOUSES = f"{_HOUSE}(?:[ ]?{_HOUSE}){{0,4}}(?:[ ]?[0-9]{{2,4}}室?)?"
 # A building whose name ends in none of the units, only between a house number and a floor or room.
 _BUILDING = f"[^\\W{_UNITS}{_FUNCTION}0-9a-z_]{{1,6}}(?:中心|大楼|酒店|[汇塔院馆府轩阁居店湾港])"
-_REST = f"(?:{_PART}){{1,7}}[东南西北中]?{_HOUSES}(?:[ ]?{_BUILDING}{_HOUSES})?"
+_TOWER = f"[^\\W{_UNITS}{_FUNCTION}0-9a-z_]{{1,6}}(?:中心|大楼|酒店|大厦|广场|公寓)"
+_DOORS = f"[东南西北中]?{_HOUSES}(?:[ ]?(?:{_BUILDING}{_HOUSES}|{_TOWER}(?:{_HOUSES})?))?"
+_REST = f"(?:{_PART}){{1,7}}{_DOORS}"
+# After a city without 市 only a street with a number is an address: 深圳南山区5号 is a date as well.
+_STREET = f"(?:{_PART}){{1,5}}(?<=[路街巷][ ]?|大道[ ]?){_DOORS}"
 
 _PROVINCES = (
     "河北|山西|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|海南|四川|贵州|云南|陕西|甘肃|青海"
@@ -77,7 +82,10 @@ AT_PLACE = Detector(
         f"{first}(?:{_any_of(name[1] for name in _PLACES if name[0] == first)}|\\Z)"
         for first in sorted({name[0] for name in _PLACES})
     ),
-    core=(f"(?:(?:{_PROVINCES})省|(?:{_REGIONS})自治区|(?:{_CITIES})市|(?:{_DISTRICTS})(?:新)?区)[ ]?{_REST}"),
+    core=(
+        f"(?:(?:{_PROVINCES})省|(?:{_REGIONS})自治区|(?:{_CITIES})市|(?:{_DISTRICTS})(?:新)?区)[ ]?{_REST}"
+        f"|(?:{_CITIES}){_STREET}"
+    ),
     after="",
 )
 AFTER_LABEL = Detector(

@@ -2,7 +2,7 @@
 
 from compliance.pii.detector import DIGITS, LETTERS, Detector, just_after, soon
 
-_NAME = r"(?:微信|薇信|威信|v信|[加+➕]v|加薇|卫星号|(?<![a-z])(?:vx|wx|wechat|weixin))"
+_NAME = r"(?:[微薇威][ ]?信|v信|[加+➕]v|加薇|卫星号|(?<![a-z])(?:vx|wx|wechat|weixin))"
 _KIND = r"[ ]?(?:[/、和或及]?qq)?(?:号码?|id|账号|帐号)?[\"' ]{0,2}"
 
 
@@ -18,10 +18,10 @@ BY_LABEL = Detector(
     strength=36,
     lead=DIGITS[1:] + LETTERS,
     not_after="0-9a-z_-",
-    ahead=just_after("[:(是为号]") + soon(*["[0-9a-z_-]"] * 4),
+    ahead=just_after("[:(是为号】→>]") + soon(*["[0-9a-z_-]"] * 4),
     core=r"(?:[a-z][0-9a-z_-]{5,19}|[1-9][0-9]{4,10})",
     after="(?![0-9a-z_-])",
-    context=rf"{_NAME}{_KIND}(?:[:]|是|为|号)[(]?[\"' ]{{0,3}}$",
+    context=rf"{_NAME}{_KIND}(?:[:】→]|->|是|为|号)[(]?[\"' ]{{0,3}}$",
 )
 BY_MENTION = Detector(
     type="wechat",
@@ -36,4 +36,15 @@ BY_MENTION = Detector(
     after="(?![0-9a-z_-])",
     context=rf"{_NAME}{_KIND}[(]?$",
     valid=has_no_plain_word,
+)
+BY_FORM = Detector(
+    type="wechat",
+    rule="wechat.form",
+    why="a WeChat id in the form that WeChat assigns",
+    strength=35,
+    lead="w",
+    not_after="0-9a-z_-",
+    ahead=soon("x", "i", "d", "_"),
+    core=r"wxid_[0-9a-z]{6,20}",
+    after="(?![0-9a-z_-])",
 )
