@@ -1,9 +1,10 @@
 """Construction: `build_app` makes everything a worker needs, and nothing else does."""
 
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -24,7 +25,7 @@ from gateway.nodes import Nodes
 from gateway.quota import Quota
 from gateway.record import Recorder
 from gateway.request import SURFACES
-from gateway.store import migrate, open_engine
+from gateway.store import migrate, open_engine, record_writer
 from gateway.upstream import HttpTransport, Transport
 from models.catalog import Catalog, ServedModel
 
@@ -68,13 +69,20 @@ async def running_gateway(
     """What lives inside the event loop: database, connections, probes, the recorder; closed in reverse order."""
     pipeline.warm_up()
     await migrate(settings.database)
-    engine = open_engine(settings.database)
-    wire = transport or HttpTransport.open(settings.upstream)
-    recorder = Recorder(engine)
-    nodes = Nodes(settings.nodes, served, wire, settings.upstream)
-    recorder.start()
-    nodes.start()
-    try:
+    async with AsyncExitStack() as stack:
+        engine = open_engine(settings.database)
+        stack.push_async_callback(engine.dispose)
+        wire = transport or HttpTransport.open(settings.upstream)
+        stack.push_async_callback(wire.close)
+        recorder = Recorder(stack.enter_context(record_writer(settings.database, engine)))
+        recorder.start()
+        stack.push_async_callback(recorder.close)
+        nodes = Nodes(settings.nodes, served, wire, settings.upstream)
+        nodes.start()
+        stack.push_async_callback(nodes.close)
+        # What start-up made stays for good; a full collection that walks it would stop every stream for a while.
+        gc.collect()
+        gc.freeze()
         yield Gateway(
             keys=KeyRing(engine, settings.database.key_cache_seconds, clock),
             quota=Quota(settings.limits.concurrent_requests_per_key),
@@ -86,11 +94,6 @@ async def running_gateway(
             clock=clock,
             max_choices=settings.limits.choices_per_request,
         )
-    finally:
-        await nodes.close()
-        await recorder.close()
-        await wire.close()
-        await engine.dispose()
 
 
 async def _error_response(request: Request, error: Exception) -> Response:

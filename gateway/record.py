@@ -6,11 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from compliance.verdict import Finding
-from gateway.store import RequestRecord
+from gateway.store import WriteRows
 
 GROUP = 256
 
@@ -78,8 +75,8 @@ class RequestEntry:
 class Recorder:
     """Writes finished requests in groups: every waiting row goes into one transaction."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+    def __init__(self, write_rows: WriteRows) -> None:
+        self._write_rows = write_rows
         self._waiting: asyncio.Queue[tuple[dict[str, Any], asyncio.Future[None]]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
@@ -114,8 +111,7 @@ class Recorder:
     async def _write(self, group: list[tuple[dict[str, Any], asyncio.Future[None]]]) -> None:
         error: BaseException | None = None
         try:
-            async with self._engine.begin() as connection:
-                await connection.execute(insert(RequestRecord), [row for row, _ in group])
+            await self._write_rows([row for row, _ in group])
         except Exception as caught:  # noqa: BLE001 - whatever it is, the waiting requests are told
             error = caught
         for _, done in group:

@@ -1,14 +1,17 @@
 """The tables, and how an engine to them is made. SQLite (WAL) and PostgreSQL alike."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import JSON, DateTime, Float, Integer, String, Text, event
+from sqlalchemy import JSON, DateTime, Float, Integer, String, Text, create_engine, event, insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -16,6 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from configs.schema import DatabaseSettings
 
 T = TypeVar("T")
+WriteRows = Callable[[list[dict[str, Any]]], Awaitable[None]]
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 
@@ -69,15 +73,45 @@ def open_engine(settings: DatabaseSettings) -> AsyncEngine:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(url)
 
-    @event.listens_for(engine.sync_engine, "connect")
-    def _pragmas(connection: Any, _record: object) -> None:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.execute("PRAGMA busy_timeout=5000")
-        cursor.close()
-
+    event.listen(engine.sync_engine, "connect", _set_pragmas)
     return engine
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+@contextmanager
+def record_writer(settings: DatabaseSettings, engine: AsyncEngine) -> Iterator[WriteRows]:
+    """A function that commits request rows in one transaction.
+
+    SQLite is written from one thread of its own: SQLAlchemy's async layer would change threads at every
+    statement, which costs more than the insert.
+    """
+    if engine.dialect.name != "sqlite":
+        yield partial(_insert, engine)
+        return
+    plain = create_engine(make_url(settings.url).set(drivername="sqlite"))
+    event.listen(plain, "connect", _set_pragmas)
+
+    def insert_rows(rows: list[dict[str, Any]]) -> None:
+        with plain.begin() as connection:
+            connection.execute(insert(RequestRecord), rows)
+
+    async def write(rows: list[dict[str, Any]]) -> None:
+        await asyncio.get_running_loop().run_in_executor(thread, insert_rows, rows)
+
+    with ThreadPoolExecutor(1, "records") as thread:
+        yield write
+    plain.dispose()
+
+
+async def _insert(engine: AsyncEngine, rows: list[dict[str, Any]]) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(insert(RequestRecord), rows)
 
 
 async def migrate(settings: DatabaseSettings) -> None:

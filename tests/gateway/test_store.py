@@ -15,7 +15,7 @@ from configs.schema import DatabaseSettings
 from gateway.errors import Unauthorized
 from gateway.keys import KeyRing, create_key, list_keys, revoke_key
 from gateway.record import Recorder, RequestEntry
-from gateway.store import ApiKey, RequestRecord, migrate, open_engine
+from gateway.store import ApiKey, RequestRecord, migrate, open_engine, record_writer
 
 
 @pytest.fixture(scope="session")
@@ -103,18 +103,23 @@ def entry(number: int) -> RequestEntry:
     return RequestEntry(id=f"req_{number}", endpoint="chat.completions", started_at=1.0, rules_version="r")
 
 
-async def test_records_are_committed_when_settle_returns(database: AsyncEngine) -> None:
-    recorder = Recorder(database)
-    recorder.start()
+@pytest.fixture
+async def recorder(database: AsyncEngine) -> AsyncIterator[Recorder]:
+    url = database.url.render_as_string(hide_password=False)
+    with record_writer(DatabaseSettings(url=url), database) as write_rows:
+        recorder = Recorder(write_rows)
+        recorder.start()
+        yield recorder
+        await recorder.close()
+
+
+async def test_records_are_committed_when_settle_returns(database: AsyncEngine, recorder: Recorder) -> None:
     await asyncio.gather(*(recorder.settle(entry(number).row(2.0)) for number in range(500)))
     async with database.connect() as connection:
         assert (await connection.execute(select(func.count()).select_from(RequestRecord))).scalar_one() == 500
-    await recorder.close()
 
 
-async def test_a_cancelled_request_is_recorded_all_the_same(database: AsyncEngine) -> None:
-    recorder = Recorder(database)
-    recorder.start()
+async def test_a_cancelled_request_is_recorded_all_the_same(database: AsyncEngine, recorder: Recorder) -> None:
     tasks = [asyncio.create_task(recorder.settle(entry(number).row(2.0))) for number in range(50)]
     await asyncio.sleep(0)
     for task in tasks:
@@ -125,11 +130,8 @@ async def test_a_cancelled_request_is_recorded_all_the_same(database: AsyncEngin
         assert (await connection.execute(select(func.count()).select_from(RequestRecord))).scalar_one() == 50
 
 
-async def test_a_record_that_can_not_be_written_is_an_error_for_its_request_only(database: AsyncEngine) -> None:
-    recorder = Recorder(database)
-    recorder.start()
+async def test_a_record_that_can_not_be_written_is_an_error_for_its_request_only(recorder: Recorder) -> None:
     await recorder.settle(entry(1).row(2.0))
     with pytest.raises(SQLAlchemyError):
         await recorder.settle(entry(1).row(2.0))
     await recorder.settle(entry(2).row(2.0))
-    await recorder.close()
