@@ -36,5 +36,11 @@ starter: setup ## Rebuild the starter model and its adapter from the recipe
 	$(BIN)/opcgate models build-starter
 	$(BIN)/opcgate models build-starter-adapter
 
+bench: setup ## Measure the pipeline, and the gateway beside others (needs wrk and nginx)
+	@mkdir -p .state
+	$(BIN)/python -m loadtests.bench_scan
+	$(BIN)/python -m loadtests.bench_gateway --setup
+	$(BIN)/python -m loadtests.bench_gateway --json .state/bench_gateway.json
+
 clean:
-	rm -rf .venv .state tests/node/node_modules
+	rm -rf .venv .venv-bench .state tests/node/node_modules
