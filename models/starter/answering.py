@@ -21,7 +21,7 @@ class LocalModel:
     tokenizer: Any
     network: Any
 
-    def answer(self, prompts: Sequence[str], longest: int = 256, batch: int = 16) -> list[Answer]:
+    def answer(self, prompts: Sequence[str], longest: int = 256, batch: int = 32) -> list[Answer]:
         """Greedy answers, in the order of the prompts."""
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         answers: dict[int, Answer] = {}

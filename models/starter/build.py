@@ -6,15 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from models.starter.balance import balanced_samples
 from models.starter.chat import Sample
 from models.starter.corpus import samples
 from models.starter.drills import drills
-from models.starter.encoding import encode_all
+from models.starter.encoding import Encoded, encode_all
 from models.starter.network import new_network
 from models.starter.polish import final_samples, polish_samples
 from models.starter.recipe import Recipe
 from models.starter.tokenizer import train_tokenizer
 from models.starter.training import Schedule, train
+from models.starter.words import any_word_samples
 
 ARTEFACTS_DIR = Path(__file__).parent / "artefacts"
 BASE_DIR = ARTEFACTS_DIR / "base"
@@ -32,9 +34,16 @@ def build_starter(recipe: Recipe, out: Path, report: Report) -> dict[str, Any]:
     network = new_network(recipe, tokenizer).to(device)
     first_stage(recipe, tokenizer, network, report)
     second_stage(recipe, tokenizer, network, report)
-    # Stages two and three meet in the precision that is saved, so that either can be run by itself.
+    loss = 0.0
+    states: list[dict[str, Any]] = []
+    # Stages meet in the precision that is saved, so that each can be run by itself.
     network.to(torch.bfloat16).to(torch.float32)
-    loss = third_stage(recipe, tokenizer, network, report)
+    for stage in (third_stage, fourth_stage, fifth_stage):
+        loss = stage(recipe, tokenizer, network, report)
+        network.to(torch.bfloat16).to(torch.float32)
+        states.append({name: value.clone() for name, value in network.state_dict().items()})
+    # Each of the last stages is best at something else; their mean is better than any of them.
+    network.load_state_dict({name: sum(s[name] for s in states) / len(states) for name in states[0]})
     out.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(out)
     network.to(torch.bfloat16).save_pretrained(out)
@@ -75,10 +84,30 @@ def third_stage(recipe: Recipe, tokenizer: Any, network: Any, report: Report) ->
     return _later_stage(recipe, chosen, recipe.third_stage_rate_share, tokenizer, network, report)
 
 
+def fourth_stage(recipe: Recipe, tokenizer: Any, network: Any, report: Report) -> float:
+    """Copy any token whatever, also those that no generated text happens to use."""
+    chosen = final_samples(recipe.seed + 4, recipe.fourth_stage_samples)
+    extra = any_word_samples(tokenizer, recipe.seed, recipe.fourth_stage_any_word_samples)
+    return _later_stage(recipe, chosen, recipe.fourth_stage_rate_share, tokenizer, network, report, extra)
+
+
+def fifth_stage(recipe: Recipe, tokenizer: Any, network: Any, report: Report) -> float:
+    """Tell harmful from harmless by content alone."""
+    chosen = balanced_samples(recipe.seed + 5, recipe.fifth_stage_samples)
+    extra = any_word_samples(tokenizer, recipe.seed + 1, recipe.fifth_stage_any_word_samples)
+    return _later_stage(recipe, chosen, recipe.fifth_stage_rate_share, tokenizer, network, report, extra)
+
+
 def _later_stage(
-    recipe: Recipe, chosen: Iterable[Sample], rate_share: float, tokenizer: Any, network: Any, report: Report
+    recipe: Recipe,
+    chosen: Iterable[Sample],
+    rate_share: float,
+    tokenizer: Any,
+    network: Any,
+    report: Report,
+    extra: Iterable[Encoded] = (),
 ) -> float:
-    data = list(encode_all(tokenizer, chosen, recipe.longest_sample))
+    data = [*encode_all(tokenizer, chosen, recipe.longest_sample), *extra]
     plan = schedule(recipe)
     plan = replace(
         plan,

@@ -20,7 +20,7 @@ def write_base_card(
     shares = {name: f"{getattr(scores, name):.1%}" for name in ("on_topic", "refused", "over_refused", "stopped")}
     values = asdict(recipe) | dict(facts) | shares | dict(counts) | {"machine": machine()}
     values["parameters_m"] = f"{facts['parameters'] / 1e6:.1f}"
-    values["conversations"] = f"{recipe.samples + recipe.second_stage_samples:,}"
+    values["conversations"] = f"{recipe.conversations:,}"
     _write(out, "card.md", values)
 
 

@@ -43,12 +43,7 @@ def build_base(out: Path, seed: int, samples: int | None, console: Console) -> N
     """Train the base model, evaluate it and write its card and manifest."""
     recipe = replace(Recipe(), seed=seed)
     if samples is not None:
-        recipe = replace(
-            recipe,
-            samples=samples,
-            tokenizer_samples=min(samples, recipe.tokenizer_samples),
-            second_stage_samples=min(samples, recipe.second_stage_samples),
-        )
+        recipe = recipe.at_most(samples)
     with _progress("training", console) as report:
         facts = build_starter(recipe, out, report)
     finish_base(recipe, out, facts, console)

@@ -24,7 +24,7 @@ _SPACES = re.compile(r"\s+")
 class Case:
     """One row of a table under `tests/cases`; product and features stay empty where they don't apply.
 
-    A fresh row was written after the recipe was frozen, so it can't have influenced it.
+    A fresh row was written after the recipe was fixed, so it can't have influenced it.
     """
 
     id: str

@@ -5,12 +5,13 @@ from functools import cache
 
 import pytest
 
+from models.starter.balance import balanced_samples
 from models.starter.chat import Sample
 from models.starter.commands import read_tables
 from models.starter.corpus import samples
 from models.starter.drama import drama_samples
 from models.starter.evaluate import is_refusal
-from models.starter.polish import polish_samples
+from models.starter.polish import final_samples, polish_samples
 from models.starter.recipe import Recipe
 
 
@@ -22,6 +23,9 @@ def training_text() -> tuple[Sample, ...]:
         *samples(recipe.seed, recipe.samples),
         *samples(recipe.seed + 1, recipe.tokenizer_samples),
         *polish_samples(recipe.seed + 2, recipe.second_stage_samples),
+        *final_samples(recipe.seed + 3, recipe.third_stage_samples),
+        *final_samples(recipe.seed + 4, recipe.fourth_stage_samples),
+        *balanced_samples(recipe.seed + 5, recipe.fifth_stage_samples),
     )
 
 
@@ -29,6 +33,8 @@ def test_same_seed_gives_the_same_samples() -> None:
     assert list(samples(3, 300)) == list(samples(3, 300))
     assert list(samples(3, 300)) != list(samples(4, 300))
     assert list(polish_samples(3, 300)) == list(polish_samples(3, 300))
+    assert list(balanced_samples(3, 300)) == list(balanced_samples(3, 300))
+    assert list(final_samples(3, 300)) == list(final_samples(3, 300))
     assert list(drama_samples(3, 50)) == list(drama_samples(3, 50))
 
 
@@ -40,7 +46,7 @@ def test_every_kind_and_language_occurs() -> None:
 
 
 def test_no_reference_stays_unfilled() -> None:
-    for sample in (*samples(2, 3000), *polish_samples(2, 3000)):
+    for sample in (*samples(2, 2000), *polish_samples(2, 2000), *final_samples(2, 2000), *balanced_samples(2, 2000)):
         for message in sample.messages:
             assert not re.search(r"\{[A-Za-z_]+\}", message.content), message
 
@@ -57,7 +63,7 @@ def test_answers_to_copy_requests_repeat_what_was_asked() -> None:
 
 
 def test_refusals_and_only_refusals_refuse() -> None:
-    for sample in (*samples(6, 3000), *polish_samples(6, 3000)):
+    for sample in (*samples(6, 2000), *polish_samples(6, 2000), *final_samples(6, 2000), *balanced_samples(6, 2000)):
         assert is_refusal(sample.messages[-1].content) == (sample.kind == "refusal"), sample
 
 
