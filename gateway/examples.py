@@ -1,6 +1,6 @@
 """What `opcgate up` prints at its end: an address, a key, a curl line and a Python example that work as printed."""
 
-PROMPT = "为便携榨汁杯写一句卖点，突出：无线、易清洗"
+PROMPT = "为便携榨汁杯写一句卖点，突出无线、易清洗"
 
 
 def examples(base_url: str, key: str, model: str) -> str:

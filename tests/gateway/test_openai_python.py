@@ -12,7 +12,7 @@ from tests.conftest import Served
 pytestmark = pytest.mark.engine
 
 MODEL = "opc-starter"
-ASK = [{"role": "user", "content": "为便携榨汁杯写一句卖点，突出：无线、易清洗"}]
+ASK = [{"role": "user", "content": "为便携榨汁杯写一句卖点，突出无线、易清洗"}]
 SCHEMA = {
     "type": "object",
     "properties": {

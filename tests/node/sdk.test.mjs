@@ -9,7 +9,7 @@ const client = new OpenAI({
   maxRetries: 0,
 });
 const model = "opc-starter";
-const messages = [{ role: "user", content: "为便携榨汁杯写一句卖点，突出：无线、易清洗" }];
+const messages = [{ role: "user", content: "为便携榨汁杯写一句卖点，突出无线、易清洗" }];
 
 test("models are listed", async () => {
   const ids = [];

@@ -7,11 +7,16 @@ import pytest
 from models.starter.adapter import ADAPTER_DIR
 from models.starter.build import ARTEFACTS_DIR, BASE_DIR
 from models.starter.manifest import file_digests, read_manifest
+from models.starter.recipe import Recipe
 
 
 @pytest.mark.parametrize("folder", [BASE_DIR, ADAPTER_DIR], ids=["base", "adapter"])
 def test_files_match_the_manifest(folder: Path) -> None:
     assert read_manifest(folder)["sha256"] == file_digests(folder)
+
+
+def test_the_base_was_made_by_this_recipe() -> None:
+    assert read_manifest(BASE_DIR)["recipe"] == Recipe().digest()
 
 
 def test_the_adapter_belongs_to_this_base() -> None:
