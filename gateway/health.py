@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 
 from gateway.chat import Gateway
 from gateway.errors import UnknownModel
@@ -40,22 +40,23 @@ async def metrics(request: Request) -> Response:
     return Response(gateway.metrics.exposition(gateway.nodes), media_type="text/plain; version=0.0.4")
 
 
-@router.get("/v1/models", tags=["models"])
-async def list_models(request: Request, authorization: Annotated[str | None, Header()] = None) -> dict[str, Any]:
+async def _authenticated(request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
+    """For routes that need a valid key; the header is a parameter so that the API's document shows it."""
+    await _gateway(request).keys.authenticate(authorization.encode("latin-1") if authorization else None)
+
+
+@router.get("/v1/models", tags=["models"], dependencies=[Depends(_authenticated)])
+async def list_models(request: Request) -> dict[str, Any]:
     """The models that can be called now."""
     gateway = _gateway(request)
-    await gateway.keys.authenticate(authorization.encode("latin-1") if authorization else None)
     started = int(request.app.state.started_at)
     return {"object": "list", "data": [_described(model, started) for model in gateway.nodes.available()]}
 
 
-@router.get("/v1/models/{model_id:path}", tags=["models"])
-async def get_model(
-    model_id: str, request: Request, authorization: Annotated[str | None, Header()] = None
-) -> dict[str, Any]:
+@router.get("/v1/models/{model_id:path}", tags=["models"], dependencies=[Depends(_authenticated)])
+async def get_model(model_id: str, request: Request) -> dict[str, Any]:
     """One model by id; ids may contain slashes."""
     gateway = _gateway(request)
-    await gateway.keys.authenticate(authorization.encode("latin-1") if authorization else None)
     model = gateway.nodes.resolve(model_id)
     if model not in gateway.nodes.available():
         raise UnknownModel(f"The model '{model.id}' isn't available now. 模型暂不可用。", param="model")

@@ -29,7 +29,3 @@ class Quota:
             self._open[caller.key_id] -= 1
             if not self._open[caller.key_id]:
                 del self._open[caller.key_id]
-
-    def open_requests(self, caller: Caller) -> int:
-        """How many requests the key has open now."""
-        return self._open[caller.key_id]
