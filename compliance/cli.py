@@ -179,8 +179,12 @@ def _parse(line: bytes, file: str, number: int) -> dict[str, Any]:
 
 
 def _as_dict(verdict: Verdict) -> dict[str, Any]:
-    findings = [{key: value for key, value in asdict(one).items() if key != "action"} for one in verdict.findings]
-    return {"verdict": str(verdict.action), "findings": findings, "released": verdict.released}
+    return {
+        "verdict": str(verdict.action),
+        "findings": [asdict(one) for one in verdict.findings],
+        "released": verdict.released,
+        "rules": verdict.version,
+    }
 
 
 def _print_json(answer: dict[str, Any]) -> None:

@@ -38,26 +38,37 @@ class Release:
 class _Span:
     """A match in raw offsets."""
 
-    __slots__ = ("end", "meaning", "start")
+    __slots__ = ("end", "folding", "meaning", "start")
 
-    def __init__(self, start: int, end: int, meaning: Meaning) -> None:
+    def __init__(self, start: int, end: int, meaning: Meaning, folding: str) -> None:
         self.start = start
         self.end = end
         self.meaning = meaning
+        self.folding = folding
 
 
 class Gate:
     """Scans one stream. Not thread-safe: one gate per stream; the scanners behind it are shared."""
 
     def __init__(
-        self, scanners: Sequence[Scanner], surface: Surface, deadline_s: float, *, survey: bool = False
+        self,
+        scanners: Sequence[Scanner],
+        surface: Surface,
+        deadline_s: float,
+        *,
+        survey: bool = False,
+        enforce: bool = True,
     ) -> None:
-        """`survey` goes on collecting findings after a block, without releasing anything."""
+        """`survey` goes on collecting findings after a block, without releasing anything.
+
+        Without `enforce` findings say what the policy wants, and the text goes out as it is (a dry run).
+        """
         self._folder = Folder(surface)
         self._scans: list[Scan] = [scanner.start() for scanner in scanners]
         self._reach = max((scanner.reach for scanner in scanners), default=0) + 2
         self._deadline = Deadline(deadline_s)
         self._survey = survey
+        self._enforce = enforce
 
         self._raw = ""  # raw text from `_at` on
         self._at = 0
@@ -170,7 +181,8 @@ class Gate:
         return undecided
 
     def _to_raw(self, match: Match) -> _Span:
-        return _Span(self._raw_start(match.start), self._raw_end(match.end - 1), match.meaning)
+        start, end = self._raw_start(match.start), self._raw_end(match.end - 1)
+        return _Span(start, end, match.meaning, match.folding)
 
     def _release(self, frontier: int) -> Release:
         """Let out everything before the frontier, masked; stop at the first blocked span."""
@@ -182,9 +194,9 @@ class Gate:
         for span in self._pass(frontier):
             findings.append(_finding(span))
             action = span.meaning.action
-            if self._blocked:
+            if self._blocked or not self._enforce:
                 continue
-            if action is Action.block:
+            if action.stops:
                 out.append(self._take(span.start))
                 self._blocked = True
                 self._raw = ""
@@ -255,4 +267,4 @@ def _covers(outer: _Span, inner: _Span) -> bool:
 
 def _finding(span: _Span) -> Finding:
     m = span.meaning
-    return Finding(span.start, span.end, m.type, m.risk, m.severity, m.scanner, m.rule, m.why, m.action)
+    return Finding(span.start, span.end, m.type, m.risk, m.severity, m.scanner, m.rule, m.why, m.action, span.folding)

@@ -25,12 +25,13 @@ class Meaning:
 class Match:
     """A decided match in folded offsets of the window it was found in."""
 
-    __slots__ = ("end", "meaning", "start")
+    __slots__ = ("end", "folding", "meaning", "start")
 
-    def __init__(self, start: int, end: int, meaning: Meaning) -> None:
+    def __init__(self, start: int, end: int, meaning: Meaning, folding: str = "") -> None:
         self.start = start
         self.end = end
         self.meaning = meaning
+        self.folding = folding
 
 
 class Scan(Protocol):

@@ -11,20 +11,29 @@ from compliance.verdict import Direction, Surface, Verdict, strictest
 class Pipeline:
     """Built once by `build_pipeline`, immutable, shared by all threads and streams."""
 
-    def __init__(self, version: str, scanners: Mapping[Direction, Sequence[Scanner]], deadline_s: float) -> None:
+    def __init__(
+        self,
+        version: str,
+        scanners: Mapping[Direction, Sequence[Scanner]],
+        deadline_s: float,
+        *,
+        enforce: bool = True,
+    ) -> None:
+        """Without `enforce` nothing is masked or stopped: a dry run, whose findings say what would have been."""
         self.version = version
+        self.enforce = enforce
         self._scanners = {direction: tuple(compiled) for direction, compiled in scanners.items()}
         self._deadline_s = deadline_s
 
     def scan(self, text: str, direction: Direction, *, surface: Surface = "text") -> Verdict:
         """Judge a whole text: all its findings, and what a gate would release of it."""
-        gate = Gate(self._scanners[direction], surface, self._deadline_s, survey=True)
+        gate = Gate(self._scanners[direction], surface, self._deadline_s, survey=True, enforce=self.enforce)
         whole = gate.feed_whole(text)
-        return Verdict(strictest(whole.findings), whole.findings, whole.text)
+        return Verdict(strictest(whole.findings), whole.findings, whole.text, self.version)
 
     def gate(self, direction: Direction = "output", *, surface: Literal["text", "json"] = "text") -> Gate:
         """A fresh gate for one stream."""
-        return Gate(self._scanners[direction], surface, self._deadline_s)
+        return Gate(self._scanners[direction], surface, self._deadline_s, enforce=self.enforce)
 
     def scanners(self, direction: Direction) -> tuple[Scanner, ...]:
         """The compiled scanners of one direction, for benchmarks and tests that run one alone."""

@@ -20,19 +20,29 @@ class Action(StrEnum):
     allow = "allow"
     flag = "flag"
     mask = "mask"
+    substitute = "replace"  # stop, and give the policy's set answer instead
     block = "block"
+    suspend = "suspend"  # block, and suspend the caller
 
     @property
     def rank(self) -> int:
         return _RANKS[self.value]
 
+    @property
+    def stops(self) -> bool:
+        """Whether nothing from the finding on may be shown."""
+        return _RANKS[self.value] >= _RANKS["replace"]
 
-_RANKS = {"allow": 0, "flag": 1, "mask": 2, "block": 3}
+
+_RANKS = {"allow": 0, "flag": 1, "mask": 2, "replace": 3, "block": 4, "suspend": 5}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One span that a scanner found; offsets are code points of the raw text, `why` never quotes it."""
+    """One span that a scanner found; offsets are code points of the raw text, `why` never quotes it.
+
+    `folding` names the disguises that were looked through, joined by commas; empty where it stood plainly.
+    """
 
     start: int
     end: int
@@ -43,15 +53,20 @@ class Finding:
     rule: str
     why: str
     action: Action
+    folding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement of a whole text: the strictest action, all findings, and what may be shown."""
+    """The judgement of a whole text: the strictest action, all findings, and what may be shown.
+
+    `version` names the rules that judged.
+    """
 
     action: Action
     findings: tuple[Finding, ...]
     released: str
+    version: str
 
 
 def strictest(findings: tuple[Finding, ...] | list[Finding]) -> Action:

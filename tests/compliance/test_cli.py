@@ -35,7 +35,8 @@ def masking(tmp_path: Path) -> list[str | Path]:
 def test_clean_text() -> None:
     code, out, err = run("--json", stdin="今天天气不错。\n")
     assert (code, err) == (0, "")
-    assert json.loads(out) == {"verdict": "allow", "findings": [], "released": "今天天气不错。\n"}
+    answer = json.loads(out)
+    assert answer == {"verdict": "allow", "findings": [], "released": "今天天气不错。\n", "rules": answer["rules"]}
 
 
 def test_findings_with_offsets_into_the_raw_text(tmp_path: Path) -> None:
@@ -45,7 +46,9 @@ def test_findings_with_offsets_into_the_raw_text(tmp_path: Path) -> None:
     answer = json.loads(out)
     assert (code, answer["verdict"], answer["released"]) == (1, "block", "😀 手机[手机号]\r\n")
     assert [(f["type"], f["start"], f["end"]) for f in answer["findings"]] == [("mobile", 4, 16), ("keyword", 18, 22)]
-    assert set(answer["findings"][0]) == {"start", "end", "type", "risk", "severity", "scanner", "rule", "why"}
+    explained = {"start", "end", "type", "risk", "severity", "scanner", "rule", "why", "action", "folding"}
+    assert set(answer["findings"][0]) == explained
+    assert answer["rules"]
 
 
 def test_lines_and_chunks(masking: list[str | Path]) -> None:

@@ -1,0 +1,96 @@
+"""Scanners that judge whole sentences: classifiers, named entities, prompt injection.
+
+A sentence ends at 。 ! ? ; a line break, a full stop before a space, or after `MAX_SENTENCE` characters, so where it
+ends depends on the text alone and never on how the text was cut into pieces.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from compliance.deadline import Deadline
+from compliance.matches import Match, Meaning
+
+MAX_SENTENCE = 256
+"""Longest sentence in folded characters; it bounds what a strict judgement may hold back."""
+
+Hold = Literal["strict", "cutoff"]
+
+_END = re.compile(r"[。!?;\n]|(?<=\.)\s")
+
+
+class Judged(NamedTuple):
+    """A span of the sentence, in its own folded offsets, and what it stands for."""
+
+    start: int
+    end: int
+    meaning: Meaning
+
+
+class SentenceJudge(Protocol):
+    """Judges one folded sentence at a time; immutable, shared by all streams."""
+
+    name: str
+
+    def judge(self, sentence: str, deadline: Deadline) -> Sequence[Judged]: ...
+
+    def warm_up(self) -> None: ...
+
+
+class SentenceScanner:
+    """A sentence judge as a scanner. `strict` holds a sentence until it is judged; `cutoff` lets it go out
+    meanwhile, so that a judgement only stops what comes after it. Masks need `strict`.
+    """
+
+    reach = MAX_SENTENCE
+
+    def __init__(self, judge: SentenceJudge, hold: Hold) -> None:
+        self.name = judge.name
+        self._judge = judge
+        self._hold = hold
+
+    def warm_up(self) -> None:
+        self._judge.warm_up()
+
+    def start(self) -> "SentenceScan":
+        return SentenceScan(self._judge, self._hold)
+
+
+class SentenceScan:
+    """One stream's state: where in the window the open sentence begins."""
+
+    def __init__(self, judge: SentenceJudge, hold: Hold) -> None:
+        self.name = judge.name
+        self._judge = judge
+        self._strict = hold == "strict"
+        self._start = 0
+
+    def advance(self, window: str, seen: int, final: bool, deadline: Deadline) -> tuple[list[Match], int]:
+        size = len(window)
+        matches: list[Match] = []
+        if final or size - self._start >= MAX_SENTENCE or _END.search(window, seen):
+            for end in self._ends(window, seen, final):
+                matches += self._judged(window, self._start, end, deadline)
+                self._start = end
+        return matches, self._start if self._strict else size
+
+    def _ends(self, window: str, seen: int, final: bool) -> list[int]:
+        """Where sentences end that begin at the open one; a long one is cut."""
+        ends: list[int] = []
+        start = self._start
+        natural = [match.end() for match in _END.finditer(window, max(seen, start))]
+        for end in [*natural, len(window)]:
+            while end - start > MAX_SENTENCE or (end == len(window) and end - start == MAX_SENTENCE):
+                start += MAX_SENTENCE
+                ends.append(start)
+            if start < end and (end in natural or final):
+                start = end
+                ends.append(start)
+        return ends
+
+    def _judged(self, window: str, start: int, end: int, deadline: Deadline) -> list[Match]:
+        found = self._judge.judge(window[start:end], deadline)
+        return [Match(start + one.start, start + one.end, one.meaning) for one in found]
+
+    def forget(self, count: int) -> None:
+        self._start -= count
