@@ -38,6 +38,12 @@ class ApiKey(Base):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    policy: Mapped[str | None] = mapped_column(String(100))
+    tenant: Mapped[str | None] = mapped_column(String(60))
+    suspended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    suspended_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    suspended_why: Mapped[str | None] = mapped_column(String(100))
+    restored_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class RequestRecord(Base):
@@ -47,7 +53,7 @@ class RequestRecord(Base):
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
-    key_id: Mapped[str | None] = mapped_column(String(24), index=True)
+    key_id: Mapped[str | None] = mapped_column(String(24))
     endpoint: Mapped[str] = mapped_column(String(40))
     model: Mapped[str | None] = mapped_column(String(100))
     node: Mapped[str | None] = mapped_column(String(60))
@@ -62,6 +68,8 @@ class RequestRecord(Base):
     first_byte_seconds: Mapped[float | None] = mapped_column(Float)
     total_seconds: Mapped[float] = mapped_column(Float)
     note: Mapped[str] = mapped_column(Text, default="")
+    policy: Mapped[str | None] = mapped_column(Text)
+    violation: Mapped[str | None] = mapped_column(String(10))
 
 
 def open_engine(settings: DatabaseSettings) -> AsyncEngine:
