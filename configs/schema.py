@@ -75,6 +75,51 @@ class ComplianceSettings(Strict):
     deadline_seconds: float = Field(2.0, gt=0)
 
 
+class GuardActions(Strict):
+    """What is done with a guard's finding of each severity."""
+
+    high: Literal["block", "flag"] = "block"
+    medium: Literal["block", "flag"] = "flag"
+    low: Literal["block", "flag"] = "flag"
+
+
+class GuardSettings(Strict):
+    """A guard model behind an OpenAI-compatible address, and what its judgements lead to. See docs/guard-models.md."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    protocol: Literal["qwen3guard", "llama_guard", "openai_moderation"]
+    url: str = Field(pattern=r"^https?://")
+    model: str
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    directions: tuple[Literal["prompt", "output"], ...] = Field(("prompt", "output"), min_length=1)
+    mode: Literal["strict", "cutoff"] = "strict"
+    deadline_seconds: float = Field(5.0, gt=0)
+    on_failure: Literal["refuse", "flag"] = "refuse"
+    concurrent_judgements: int = Field(16, ge=1)
+    window_characters: int = Field(16_000, ge=1024)
+    actions: GuardActions = GuardActions()
+
+
+LabelPosition = Literal["start", "end", "both", "corner"]
+
+
+class LabelSettings(Strict):
+    """Labels of generated content (docs/labels.md). `key_file` is relative to the working directory, as a database is.
+
+    `provider` is the 27-character provider code or, without one, an ASCII name; `position` is where the visible text
+    stands: in the answer's text, or at the caller's interface (corner).
+    """
+
+    provider: str = "opcgate-local"
+    display_name: str = Field("opcgate", min_length=1, max_length=60)
+    position: LabelPosition = "corner"
+    language: Literal["zh", "en"] = "zh"
+    text_zh: str = "AI生成（{name} · {model}）"
+    text_en: str = "AI生成 / AI-generated ({name} · {model})"
+    key_file: Path = Path(".state/label-key.pem")
+    agreement_version: str = Field("1", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")
+
+
 class EngineSettings(Strict):
     """The engine that `opcgate up` starts beside the gateway."""
 
@@ -93,9 +138,11 @@ class Settings(Strict):
     limits: LimitSettings = LimitSettings()
     upstream: UpstreamSettings = UpstreamSettings()
     compliance: ComplianceSettings = ComplianceSettings()
+    labels: LabelSettings = LabelSettings()
     engine: EngineSettings = EngineSettings()
     catalog: Path = Path("models.yaml")
     nodes: tuple[NodeSettings, ...] = Field(min_length=1)
+    guards: tuple[GuardSettings, ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("nodes")
@@ -105,6 +152,14 @@ class Settings(Strict):
         if len(set(names)) != len(names):
             raise ValueError("two nodes share a name; give each its own")
         return nodes
+
+    @field_validator("guards")
+    @classmethod
+    def _guard_names_are_unique(cls, guards: tuple[GuardSettings, ...]) -> tuple[GuardSettings, ...]:
+        names = [guard.name for guard in guards]
+        if len(set(names)) != len(names):
+            raise ValueError("two guards share a name; give each its own")
+        return guards
 
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
