@@ -44,6 +44,20 @@ class ApiKey(Base):
     suspended_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     suspended_why: Mapped[str | None] = mapped_column(String(100))
     restored_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    label_position: Mapped[str | None] = mapped_column(String(10))
+
+
+class LabelAgreement(Base):
+    """One row per agreement under which a key may ask for output without visible labels; rows are never deleted."""
+
+    __tablename__ = "label_agreements"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    key_id: Mapped[str] = mapped_column(String(24), index=True)
+    version: Mapped[str] = mapped_column(String(40))
+    agreed_by: Mapped[str] = mapped_column(String(100))
+    agreed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    withdrawn_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class RequestRecord(Base):
@@ -70,6 +84,9 @@ class RequestRecord(Base):
     note: Mapped[str] = mapped_column(Text, default="")
     policy: Mapped[str | None] = mapped_column(Text)
     violation: Mapped[str | None] = mapped_column(String(10))
+    label_position: Mapped[str | None] = mapped_column(String(10))
+    label_characters: Mapped[int | None] = mapped_column(Integer)
+    label_agreement: Mapped[int | None] = mapped_column(Integer)
 
 
 def open_engine(settings: DatabaseSettings) -> AsyncEngine:
