@@ -6,20 +6,24 @@ from typing import get_args
 
 import configs
 from compliance.keywords import KeywordScanner
-from compliance.lexicon import Lexicon, Term, load_lexicon
+from compliance.lexicon import Term, load_lexicon
 from compliance.matches import Meaning, Scanner
 from compliance.pii import PII_TYPES
 from compliance.pii.catalog import DETECTORS
 from compliance.pii.detector import Detector
 from compliance.pii.scanner import PiiScanner
 from compliance.pipeline import Pipeline
-from compliance.policy import Policy, load_policy
+from compliance.policies.files import Known
+from compliance.policies.policy import Policy
+from compliance.policies.shelf import Shelf
+from compliance.rulebook import Compiled, RuleBook
 from compliance.taxonomy import load_taxonomy
+from compliance.term_library import TermLibrary
 from compliance.verdict import Action, Direction, RulesError, Severity
 from configs.loader import DEFAULT_PATH, load_settings
 from configs.schema import ComplianceSettings
 
-__all__ = ["ComplianceSettings", "RulesError", "build_pipeline", "shipped_settings"]
+__all__ = ["ComplianceSettings", "RulesError", "build_pipeline", "build_rules", "rule_files", "shipped_settings"]
 
 _CONFIGS = Path(configs.__file__).parent
 _TAXONOMY = _CONFIGS / "taxonomy.yaml"
@@ -34,27 +38,49 @@ def shipped_settings() -> ComplianceSettings:
 
 
 def build_pipeline(settings: ComplianceSettings) -> Pipeline:
-    """Read the rule files and compile them; any bad file is a `RulesError` and nothing is built."""
+    """The pipeline of the default policy; any bad file is a `RulesError` and nothing is built."""
+    return build_rules(settings).rules().pipeline
+
+
+def build_rules(settings: ComplianceSettings) -> RuleBook:
+    """Read the rule files; pipelines are compiled as policies are asked for. A bad file is a `RulesError`."""
     taxonomy = load_taxonomy(_TAXONOMY)
-    policy = load_policy(settings.policy, taxonomy, frozenset({"keyword", *PII_TYPES}))
     lexicon = load_lexicon(settings.lexicons, settings.allow_lists, taxonomy.ids)
-    scanners: dict[Direction, list[Scanner]] = {
-        "prompt": [_keywords(lexicon, policy, "prompt"), _personal_info(policy, "prompt")],
-        "output": [_keywords(lexicon, policy, "output"), _personal_info(policy, "output")],
-    }
-    return Pipeline(_version(settings), scanners, settings.deadline_seconds)
+
+    library = TermLibrary(lexicon)
+
+    def compile_scanners(policy: Policy) -> Compiled:
+        return {direction: _scanners(library, policy, direction) for direction in get_args(Direction)}
+
+    shelf = policy_shelf(settings)
+    return RuleBook(shelf, settings.policy, compile_scanners, _version(settings), settings.deadline_seconds)
 
 
-def _keywords(lexicon: Lexicon, policy: Policy, direction: Direction) -> KeywordScanner:
-    meanings: dict[str, tuple[Meaning, ...]] = {}
-    for term in lexicon.terms:
-        meaning = _keyword_meaning(term, policy, direction)
-        if meaning.action is not Action.allow:
-            meanings[term.folded] = (*meanings.get(term.folded, ()), meaning)
-    return KeywordScanner(meanings, lexicon.allowed)
+def policy_shelf(settings: ComplianceSettings) -> Shelf:
+    """The policies that can be named; the shipped ones where no folder has the name."""
+    known = Known(load_taxonomy(_TAXONOMY).ids, frozenset({"keyword", *PII_TYPES}))
+    return Shelf((*settings.policy_folders, _CONFIGS / "policies"), known)
 
 
-def _keyword_meaning(term: Term, policy: Policy, direction: Direction) -> Meaning:
+def rule_files(settings: ComplianceSettings) -> tuple[Path, ...]:
+    """Every file besides the policies that decides a verdict: what a version stands for, and what is watched."""
+    return (_TAXONOMY, *settings.lexicons, *settings.allow_lists)
+
+
+def _scanners(library: TermLibrary, policy: Policy, direction: Direction) -> list[Scanner]:
+    """The scanners of one direction that the policy has not switched off."""
+    scanners: list[Scanner] = []
+    if policy.enabled(KeywordScanner.name):
+        scanners.append(library.scanner(lambda term: _keyword_meaning(term, policy, direction)))
+    if policy.enabled(PiiScanner.name):
+        scanners.append(_personal_info(policy, direction))
+    return scanners
+
+
+def _keyword_meaning(term: Term, policy: Policy, direction: Direction) -> Meaning | None:
+    action = policy.action(direction, term.risk, term.severity, "keyword", KeywordScanner.name)
+    if action is Action.allow:
+        return None
     return Meaning(
         scanner=KeywordScanner.name,
         type="keyword",
@@ -62,8 +88,8 @@ def _keyword_meaning(term: Term, policy: Policy, direction: Direction) -> Meanin
         severity=term.severity,
         rule=term.rule,
         why=f"a {term.severity}-severity term for the risk {term.risk} listed at {term.rule}",
-        action=policy.action(direction, term.risk, term.severity, "keyword"),
-        placeholder=policy.placeholders.keyword,
+        action=action,
+        placeholder=policy.placeholder("keyword"),
         strength=0,
     )
 
@@ -80,7 +106,7 @@ def _personal_info(policy: Policy, direction: Direction) -> PiiScanner:
 
 
 def _pii_meaning(detector: Detector, severity: Severity, policy: Policy, direction: Direction) -> Meaning | None:
-    action = policy.action(direction, "personal_info", severity, detector.type)
+    action = policy.action(direction, "personal_info", severity, detector.type, PiiScanner.name)
     if action is Action.allow:
         return None
     return Meaning(
@@ -97,8 +123,8 @@ def _pii_meaning(detector: Detector, severity: Severity, policy: Policy, directi
 
 
 def _version(settings: ComplianceSettings) -> str:
-    """A digest of everything that decides a verdict."""
+    """A digest of everything besides the policies that decides a verdict."""
     digest = hashlib.sha256(RULES_VERSION.encode())
-    for path in (_TAXONOMY, settings.policy, *settings.lexicons, *settings.allow_lists):
+    for path in rule_files(settings):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()

@@ -5,6 +5,7 @@ from typing import Literal
 
 from compliance.gate import Gate
 from compliance.matches import Scanner
+from compliance.policies.policy import SetAnswers
 from compliance.verdict import Direction, Surface, Verdict, strictest
 
 
@@ -18,10 +19,15 @@ class Pipeline:
         deadline_s: float,
         *,
         enforce: bool = True,
+        answers: SetAnswers | None = None,
     ) -> None:
-        """Without `enforce` nothing is masked or stopped: a dry run, whose findings say what would have been."""
+        """Without `enforce` nothing is masked or stopped: a dry run, whose findings say what would have been.
+
+        `answers` are what the action `replace` gives instead of the text; without them it only stops.
+        """
         self.version = version
         self.enforce = enforce
+        self.answers = answers
         self._scanners = {direction: tuple(compiled) for direction, compiled in scanners.items()}
         self._deadline_s = deadline_s
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 import yaml
 from pydantic import ValidationError
 
-from configs.schema import CatalogSettings, ComplianceSettings, Settings, Strict
+from configs.schema import CatalogSettings, Settings, Strict
 
 CONFIG_DIR = Path(__file__).resolve().parent
 DEFAULT_PATH = CONFIG_DIR / "opcgate.yaml"
@@ -36,11 +36,13 @@ def load_settings(path: Path | None = None) -> Settings:
         update={
             "database": database,
             "catalog": base / settings.catalog,
-            "compliance": ComplianceSettings(
-                policy=base / compliance.policy,
-                lexicons=tuple(base / one for one in compliance.lexicons),
-                allow_lists=tuple(base / one for one in compliance.allow_lists),
-                deadline_seconds=compliance.deadline_seconds,
+            "compliance": compliance.model_copy(
+                update={
+                    "policy": base / compliance.policy,
+                    "policy_folders": tuple(base / one for one in compliance.policy_folders),
+                    "lexicons": tuple(base / one for one in compliance.lexicons),
+                    "allow_lists": tuple(base / one for one in compliance.allow_lists),
+                }
             ),
         }
     )

@@ -67,9 +67,17 @@ class NodeSettings(Strict):
 
 
 class ComplianceSettings(Strict):
-    """Which rules the pipeline is built from. Paths are relative to the settings file's folder."""
+    """Which rules the pipeline is built from. Paths are relative to the settings file's folder.
+
+    `policy` is the default policy. `models` and `tenants` name policies (files of `policy_folders` or the shipped
+    ones) that are laid over it. See docs/policies.md.
+    """
 
     policy: Path = Path("policies/base.yaml")
+    policy_folders: tuple[Path, ...] = ()
+    models: dict[str, str] = {}
+    tenants: dict[str, str] = {}
+    reload_interval_seconds: float = Field(2.0, gt=0)
     lexicons: tuple[Path, ...] = (Path("lexicons/starter.tsv"),)
     allow_lists: tuple[Path, ...] = (Path("lexicons/allow.tsv"),)
     deadline_seconds: float = Field(2.0, gt=0)

@@ -55,8 +55,11 @@ def test_a_bad_policy_is_refused(tmp_path: Path, changes: dict[str, object], nam
     path = edited(tmp_path, **changes)
     with pytest.raises(RulesError) as caught:
         build_pipeline(shipped_settings().model_copy(update={"policy": path}))
-    assert caught.value.en.startswith(f"{path}: {names}")
-    assert str(path) in caught.value.zh
+    where, _, rest = caught.value.en.partition(": ")
+    assert where.startswith(f"{path}:")
+    assert where.removeprefix(f"{path}:").isdigit(), "the line is named"
+    assert rest.startswith(names)
+    assert caught.value.zh.startswith(where)
 
 
 def test_yaml_that_does_not_parse_is_refused_with_its_line(tmp_path: Path) -> None:
@@ -83,5 +86,7 @@ def test_the_version_names_the_rules(tmp_path: Path) -> None:
     settings = shipped_settings()
     same = build_pipeline(settings).version
     assert build_pipeline(settings).version == same
-    other = settings.model_copy(update={"policy": edited(tmp_path, name="other")})
+    title = settings.model_copy(update={"policy": edited(tmp_path, name="other")})
+    assert build_pipeline(title).version == same, "a title decides nothing"
+    other = settings.model_copy(update={"policy": edited(tmp_path, default=every("flag"))})
     assert build_pipeline(other).version != same

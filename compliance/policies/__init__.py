@@ -1,0 +1,1 @@
+"""Policies: what is done about a finding, in files that inherit from one another."""
