@@ -12,6 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from compliance.build import build_pipeline
+from compliance.guards.build import build_guards
+from compliance.guards.guard import Guard
 from compliance.pipeline import Pipeline
 from configs.loader import load_catalog
 from configs.schema import Settings
@@ -19,6 +21,7 @@ from gateway import health
 from gateway.chat import Gateway
 from gateway.endpoint import GeneratingEndpoint
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
+from gateway.guard_client import guard_keys, open_judges
 from gateway.keys import KeyRing
 from gateway.metrics import Metrics
 from gateway.nodes import Nodes
@@ -37,13 +40,15 @@ def build_app(
 ) -> FastAPI:
     """The gateway as an ASGI application. `transport` and `clock` are the seams for tests."""
     pipeline = build_pipeline(settings.compliance)
+    guards = build_guards(settings.guards)
+    secrets = guard_keys(guards)
     catalog = Catalog(load_catalog(settings.catalog))
     wanted = dict.fromkeys(model for node in settings.nodes for model in node.models)
     served = catalog.served(tuple(wanted))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running_gateway(settings, pipeline, served, transport, clock) as gateway:
+        async with running_gateway(settings, pipeline, guards, secrets, served, transport, clock) as gateway:
             app.state.gateway = gateway
             app.state.started_at = clock()
             for surface in SURFACES:
@@ -62,6 +67,8 @@ def build_app(
 async def running_gateway(
     settings: Settings,
     pipeline: Pipeline,
+    guards: tuple[Guard, ...],
+    secrets: dict[str, str],
     served: dict[str, ServedModel],
     transport: Transport | None,
     clock: Callable[[], float],
@@ -74,6 +81,7 @@ async def running_gateway(
         stack.push_async_callback(engine.dispose)
         wire = transport or HttpTransport.open(settings.upstream)
         stack.push_async_callback(wire.close)
+        judges = await stack.enter_async_context(open_judges(guards, secrets))
         recorder = Recorder(stack.enter_context(record_writer(settings.database, engine)))
         recorder.start()
         stack.push_async_callback(recorder.close)
@@ -87,6 +95,7 @@ async def running_gateway(
             keys=KeyRing(engine, settings.database.key_cache_seconds, clock),
             quota=Quota(settings.limits.concurrent_requests_per_key),
             pipeline=pipeline,
+            judges=judges,
             nodes=nodes,
             transport=wire,
             recorder=recorder,

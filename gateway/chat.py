@@ -1,7 +1,7 @@
 """One request, top to bottom.
 
 authenticate -> reserve -> check the body -> scan the prompt -> pick a node -> stream from vLLM ->
-hold-back gate -> settle. `stream=false` takes the same way: its answer is a stream of one event.
+hold-back gate -> guard models -> settle. `stream=false` takes the same way: its answer is a stream of one event.
 """
 
 import asyncio
@@ -13,7 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.pipeline import Pipeline
 from gateway.errors import ClientGone, GatewayError, PromptRefused, RecordFailed
-from gateway.guard import AnswerGuard
+from gateway.guard import AnswerGuard, last_usage
+from gateway.guard_client import Judges
+from gateway.judging import judge_prompt, judged
 from gateway.keys import KeyRing
 from gateway.metrics import Metrics
 from gateway.nodes import Node, Nodes
@@ -34,6 +36,7 @@ class Gateway:
     keys: KeyRing
     quota: Quota
     pipeline: Pipeline
+    judges: Judges
     nodes: Nodes
     transport: Transport
     recorder: Recorder
@@ -59,10 +62,17 @@ async def answer(
         with gateway.quota.reserve(caller):
             request, model = await checked(gateway, surface, read_body, entry)
             await scan_prompt(gateway.pipeline, request, entry)
+            if gateway.judges.prompt:
+                await judge_prompt(gateway.judges.prompt, request, entry)
             with gateway.nodes.pick(model) as node:
                 entry.node = node.name
-                async with aclosing(guarded(gateway, request, model, node, entry)) as events:
+                safe = guarded(gateway, request, model, node, entry)
+                if gateway.judges.output:
+                    safe = judged(safe, gateway.judges.output, request, entry)
+                async with aclosing(safe) as events:
                     async for event in events:
+                        if entry.first_byte_at is None:
+                            entry.first_byte_at = gateway.clock()
                         yield event
 
 
@@ -87,15 +97,13 @@ async def guarded(
     async with aclosing(gateway.transport.events(url, body, stream=request.stream)) as events:
         async for event in events:
             safe = guard.apply(event)
-            if entry.first_byte_at is None and safe is not None:
-                entry.first_byte_at = gateway.clock()
             if safe is not None:
                 yield safe
             if guard.cut:
                 break  # leaving the block closes the stream, and the node aborts what is left
     entry.outcome = "cut" if guard.any_cut else "completed"
     if guard.cut and request.stream and request.include_usage:
-        yield guard.last_usage()
+        yield last_usage(request, entry)
 
 
 @asynccontextmanager

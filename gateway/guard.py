@@ -29,7 +29,7 @@ class AnswerGuard:
         self._entry = entry
         self._choices: dict[int, ChoiceGuard] = {}
         self._tokens: dict[int, int] = {}
-        self._asked = _choices_asked(request.body)
+        self._asked = choices_asked(request.body)
 
     @property
     def cut(self) -> bool:
@@ -94,16 +94,6 @@ class AnswerGuard:
         if not self._request.stream or (not event["choices"] and self._request.include_usage):
             return usage
         return usage if self._request.continuous_usage else None
-
-    def last_usage(self) -> Event:
-        """A usage event for an answer that was cut before the engine sent its own."""
-        prompt, completion = self._entry.prompt_tokens or 0, self._entry.completion_tokens or 0
-        usage = {
-            "prompt_tokens": prompt,
-            "completion_tokens": completion,
-            "total_tokens": prompt + completion,
-        }
-        return {"model": self._request.model, "choices": [], "usage": usage}
 
 
 class ChoiceGuard:
@@ -251,7 +241,14 @@ def _arguments(index: int) -> str:
     return f"tool_calls.{index}.arguments"
 
 
-def _choices_asked(body: dict[str, Any]) -> int:
+def choices_asked(body: dict[str, Any]) -> int:
     """How many choices the engine will send: n for each prompt."""
     prompts = body.get("prompt")
     return (body.get("n") or 1) * (len(prompts) if isinstance(prompts, list) else 1)
+
+
+def last_usage(request: CheckedRequest, entry: RequestEntry) -> Event:
+    """A usage event for an answer that was cut before the engine sent its own."""
+    prompt, completion = entry.prompt_tokens or 0, entry.completion_tokens or 0
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return {"model": request.model, "choices": [], "usage": usage}

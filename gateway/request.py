@@ -7,11 +7,13 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from compliance.guards.turns import Turns
 from gateway.errors import InvalidRequest
 from gateway.surfaces import chat, completions
 from gateway.surfaces.shape import NOT_FORWARDED, Generation, Json, Place
 
 Places = Callable[[Json], Iterator[Place]]
+Conversations = Callable[[Json], list[tuple[str, Turns]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +25,13 @@ class Surface:
     model: type[Generation]
     prompt_places: Places
     text_fields: tuple[str, ...]
+    conversations: Conversations
 
 
-CHAT = Surface(chat.ENDPOINT, chat.PATH, chat.ChatRequest, chat.prompt_places, chat.TEXT_FIELDS)
+CHAT = Surface(chat.ENDPOINT, chat.PATH, chat.ChatRequest, chat.prompt_places, chat.TEXT_FIELDS, chat.conversations)
 COMPLETIONS = Surface(
     completions.ENDPOINT, completions.PATH, completions.CompletionRequest, completions.prompt_places,
-    completions.TEXT_FIELDS,
+    completions.TEXT_FIELDS, completions.conversations,
 )  # fmt: skip
 SURFACES = (CHAT, COMPLETIONS)
 
@@ -47,6 +50,10 @@ class CheckedRequest:
     def places(self) -> Iterator[Place]:
         """Every string of the prompt."""
         return self.surface.prompt_places(self.body)
+
+    def conversations(self) -> list[tuple[str, Turns]]:
+        """The prompt as guards read it: each conversation under the path of its newest turn."""
+        return self.surface.conversations(self.body)
 
     def upstream_body(self, served_name: str) -> bytes:
         """The body for the engine: its own name for the model, and always with usage."""

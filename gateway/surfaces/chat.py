@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
+from compliance.guards.turns import Turn, Turns, prompt_turns
 from gateway.surfaces.shape import Generation, Json, Place, Shape, field_strings
 
 ENDPOINT = "chat.completions"
@@ -105,3 +106,21 @@ def _message_places(message: Json, param: str) -> Iterator[Place]:
         function = call["function"]
         yield Place(f"{param}.tool_calls.{index}.function.name", function, "name")
         yield Place(f"{param}.tool_calls.{index}.function.arguments", function, "arguments", "json")
+
+
+def conversations(body: Json) -> list[tuple[str, Turns]]:
+    """The conversation as guards read it, under the path of its newest message."""
+    said = [
+        Turn("assistant" if message["role"] == "assistant" else "user", _said(message)) for message in body["messages"]
+    ]
+    return [(f"messages.{len(said) - 1}", prompt_turns(said))]
+
+
+def _said(message: Json) -> str:
+    """All text of a message, one part below the other."""
+    content = message.get("content") or ""
+    texts = [part["text"] for part in content] if isinstance(content, list) else [content]
+    texts += [message.get(name) or "" for name in TEXT_FIELDS if name != "content"]
+    for call in message.get("tool_calls") or ():
+        texts.append(f"{call['function']['name']}({call['function']['arguments']})")
+    return "\n".join(text for text in texts if text)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
+from compliance.guards.turns import Turn, Turns, prompt_turns
 from gateway.surfaces.shape import Generation, Json, Place, field_strings
 
 ENDPOINT = "completions"
@@ -24,3 +25,10 @@ class CompletionRequest(Generation):
 def prompt_places(body: Json) -> Iterator[Place]:
     """Every string of a completion request that can reach the model."""
     yield from field_strings(body, ("prompt", "suffix", "response_format", "structured_outputs", "stop", "bad_words"))
+
+
+def conversations(body: Json) -> list[tuple[str, Turns]]:
+    """Each prompt as a conversation of one turn, as guards read it."""
+    prompts = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
+    suffix = body.get("suffix") or ""
+    return [(f"prompt.{index}", prompt_turns([Turn("user", text + suffix)])) for index, text in enumerate(prompts)]
