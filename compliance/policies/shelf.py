@@ -1,5 +1,6 @@
 """Inheritance: which files a policy is made of, and what they come to together."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from compliance.policies.policy import DEFAULT_LEAVES, Policy
 from compliance.verdict import Action, RulesError
 
 SUFFIX = ".yaml"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Shelf:
@@ -60,24 +62,23 @@ class Shelf:
         return chain
 
     def _parent(self, child: PolicyFile, wanted: str) -> Path:
-        beside = child.path.parent / f"{wanted}{SUFFIX}"
-        if beside.is_file() and beside != child.path:
-            return beside
-        found = self.paths().get(wanted)
+        """The file that is extended: one beside the child, else one of the folders; never the child itself."""
+        found = self._locate(wanted, (child.path.parent, *self._folders), but=child.path)
         if found is None:
-            raise field_error(
-                child.path,
-                ("extends",),
-                f"no policy {wanted!r}; {self._choices()}",
-                f"没有策略 {wanted!r}；{self._choices()}",
-            )
+            raise field_error(child.path, ("extends",), *self._missing(wanted))
         return found
 
     def _find(self, name: str) -> Path:
-        found = self.paths().get(name)
+        found = self._locate(name, self._folders)
         if found is None:
             raise RulesError(*self._missing(name))
         return found
+
+    def _locate(self, name: str, folders: tuple[Path, ...], but: Path | None = None) -> Path | None:
+        if not NAME.fullmatch(name):
+            return None
+        candidates = (folder / f"{name}{SUFFIX}" for folder in folders)
+        return next((path for path in candidates if path != but and path.is_file()), None)
 
     def _missing(self, name: str) -> tuple[str, str]:
         """That there is no such policy, and which there are, in English and Chinese."""
