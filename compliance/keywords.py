@@ -1,77 +1,46 @@
-"""The keyword scanner: an Aho-Corasick automaton (ahocorasick_rs) over folded terms.
+"""The keyword scanner: finds compiled terms, in the disguises that each of them allows.
 
 A term that begins or ends in a Latin letter or digit needs a word boundary there, so SM is not in
 Smoking; Chinese ends need none. A term inside an allowed word (大麻 in 大麻烦) is no match.
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
-
-import ahocorasick_rs
+from collections.abc import Sequence
 
 from compliance.deadline import Deadline
+from compliance.excuses import Excuse, excused, excused_in_disguise, inside_word, will_be_excused
+from compliance.foldings import Folding
 from compliance.matches import Match, Meaning
+from compliance.terms import CompiledTerms, Entry, Proposal
 from compliance.unicode import is_word
 
-
-@dataclass(frozen=True, slots=True)
-class Excuse:
-    """An allowed word that holds a term at `offset`."""
-
-    word: str
-    offset: int
-    word_start: bool
-    word_end: bool  # needs a word boundary at its end; where it ends with the term, the term's own says it all
-    ends_with_term: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One folded term with all its meanings and the allowed words that excuse it."""
-
-    text: str
-    word_start: bool
-    word_end: bool
-    meanings: tuple[Meaning, ...]
-    excuses: tuple[Excuse, ...]
+FEW = 16
+"""So many new characters are looked at one by one."""
 
 
 class KeywordScanner:
-    """Compiled terms of one direction; immutable, shared by all streams."""
+    """Compiled terms with the meanings that one policy gives them; immutable, shared by all streams.
+
+    `meanings[i]` belongs to the i-th term; a term without any is not reported. Terms that a policy does not look
+    for at all are better left out of `terms`, since what is compiled is also held back.
+    """
 
     name = "keywords"
 
-    def __init__(self, meanings: dict[str, tuple[Meaning, ...]], allowed: Iterable[str]) -> None:
-        excusable = frozenset(allowed)
-        terms = [term for term in meanings if meanings[term] and term not in excusable]
-        self._find = ahocorasick_rs.AhoCorasick(terms).find_matches_as_indexes if terms else _find_nothing
-        excuses = self._excuses(terms, excusable)
-        self._entries = [
-            Entry(term, is_word(term[0]), is_word(term[-1]), meanings[term], excuses.get(term, ())) for term in terms
-        ]
-        self._prefixes = frozenset(term[:size] for term in terms for size in range(1, len(term)))
-        self._longest_prefix = max((len(term) - 1 for term in terms), default=0)
-        self._doubtful = _doubtful(self._entries)
-        self.reach = 1 + max((len(e.word) for entry in self._entries for e in entry.excuses), default=0)
-
-    def _excuses(self, terms: list[str], allowed: Iterable[str]) -> dict[str, tuple[Excuse, ...]]:
-        found: dict[str, list[Excuse]] = {}
-        for word in allowed:
-            for index, start, end in self._find(word, overlapping=True):
-                same_end = end == len(word)
-                excuse = Excuse(word, start, is_word(word[0]), is_word(word[-1]) and not same_end, same_end)
-                found.setdefault(terms[index], []).append(excuse)
-        return {term: tuple(excuses) for term, excuses in found.items()}
+    def __init__(self, terms: CompiledTerms, meanings: Sequence[tuple[Meaning, ...]]) -> None:
+        self.terms = terms
+        self.meanings = meanings
+        self.reach = terms.reach
+        self.doubtful = _doubtful(terms.entries)
 
     def warm_up(self) -> None:
         """Nothing is loaded late here."""
 
     def start(self) -> "KeywordScan":
-        return KeywordScan(self._find, self._entries, self._prefixes, self._longest_prefix, self._doubtful)
+        return KeywordScan(self)
 
 
-def _doubtful(entries: list[Entry]) -> dict[str, tuple[Entry, ...]]:
+def _doubtful(entries: Sequence[Entry]) -> dict[str, tuple[Entry, ...]]:
     """Prefixes of which every term may be excused by words before it, with those terms.
 
     After 小 no 麻烦 needs to be waited for where 小麻烦 is allowed and nothing else begins with 麻.
@@ -87,39 +56,29 @@ def _doubtful(entries: list[Entry]) -> dict[str, tuple[Entry, ...]]:
     return {prefix: tuple(terms) for prefix, terms in terms_of.items() if len(terms) == total[prefix]}
 
 
-def _find_nothing(_: str, overlapping: bool = False) -> list[tuple[int, int, int]]:
-    return []
-
-
 class KeywordScan:
     """One stream's state: which positions may still become a term, and terms whose fate is open."""
 
     name = "keywords"
 
-    def __init__(
-        self,
-        find: "ahocorasick_rs._Find",  # type: ignore[name-defined]
-        entries: list[Entry],
-        prefixes: frozenset[str],
-        longest_prefix: int,
-        doubtful: dict[str, tuple[Entry, ...]],
-    ) -> None:
-        self._find = find
-        self._entries = entries
-        self._prefixes = prefixes
-        self._longest_prefix = longest_prefix
-        self._doubtful = doubtful
-        self._alive: list[int] = []  # starts of proper prefixes of terms that reach the end of the window
-        self._open: list[tuple[int, int, Entry]] = []  # whole terms that a boundary or an excuse may undo
+    def __init__(self, scanner: KeywordScanner) -> None:
+        self._meanings = scanner.meanings
+        self._entries = scanner.terms.entries
+        self._views = scanner.terms.views
+        self._prefixes = scanner.terms.prefixes
+        self._plain = scanner.terms.plain
+        self._loose = scanner.terms.loose
+        self._doubtful = scanner.doubtful
+        self._alive: list[int] = []  # where what reaches the end of the window may become a term
+        self._open: list[Proposal] = []  # whole terms that a boundary or an excuse may undo
 
     def advance(self, window: str, seen: int, final: bool, deadline: Deadline) -> tuple[list[Match], int]:
         size = len(window)
         first = self._alive[0] if self._alive else seen
-        hits = self._find(window[first:] if first else window, overlapping=True)
-        if hits:
-            self._open += [
-                (first + start, first + end, self._entries[index]) for index, start, end in hits if first + end > seen
-            ]
+        region = window[first:] if first else window
+        for view in self._views:
+            if view.sees(region):
+                self._open += view.proposals(region, first, seen)
         matches = self._settle(window, final) if self._open else []
         if final:
             self._alive = []
@@ -128,85 +87,69 @@ class KeywordScan:
             self._alive = self._still_alive(window, seen, size)
         undecided = self._alive[0] if self._alive else size
         if self._open:
-            undecided = min(undecided, min(start for start, _, _ in self._open))
+            undecided = min(undecided, min(one.start for one in self._open))
         return matches, undecided
 
     def _settle(self, window: str, final: bool) -> list[Match]:
         matches: list[Match] = []
-        waiting: list[tuple[int, int, Entry]] = []
-        for start, end, entry in self._open:
-            holds = _holds(window, start, end, entry, final)
+        waiting: list[Proposal] = []
+        for one in self._open:
+            meanings = self._meanings[one.entry]
+            holds = self._holds(window, one, final) if meanings else False
             if holds is None:
-                waiting.append((start, end, entry))
+                waiting.append(one)
             elif holds:
-                matches += [Match(start, end, meaning) for meaning in entry.meanings]
+                folding = one.used.names()
+                matches += [Match(one.start, one.end, meaning, folding) for meaning in meanings]
         self._open = waiting
         return matches
 
+    def _holds(self, window: str, one: Proposal, final: bool) -> bool | None:
+        """Whether a term found here is a match; None while the text to come decides that."""
+        entry = self._entries[one.entry]
+        start, end = one.start, one.end
+        if entry.bounded and inside_word(window, start):
+            return False
+        at_end = end == len(window)
+        word_end = entry.bounded and is_word(window[end - 1])
+        if word_end and not at_end and is_word(window[end]):
+            return False
+        pending = word_end and at_end and not final
+        for excuse in entry.excuses:
+            verdict = self._excused(window, one, excuse, final)
+            if verdict:
+                return False
+            pending = pending or verdict is None
+        return None if pending else True
+
+    def _excused(self, window: str, one: Proposal, excuse: Excuse, final: bool) -> bool | None:
+        if one.used is Folding.none:
+            return excused(window, one.start - excuse.offset, excuse, final)
+        return excused_in_disguise(window, one.start, one.end, excuse, self._plain, final)
+
     def _still_alive(self, window: str, seen: int, size: int) -> list[int]:
-        prefixes = self._prefixes
-        alive = [start for start in self._alive if window[start:] in prefixes] if self._alive else []
-        first = size - self._longest_prefix
-        for start in range(first if first > seen else seen, size):
-            if window[start:] in prefixes and not _inside_word(window, start):
+        alive = [start for start in self._alive if self._may_begin(window, start)] if self._alive else []
+        starts = range(seen, size) if size - seen <= FEW else self._likely(window, seen)
+        for start in starts:
+            if self._may_begin(window, start) and (self._loose or not inside_word(window, start)):
                 alive.append(start)  # noqa: PERF401 - for one to three characters a loop costs the least
-        if self._doubtful:
-            return [start for start in alive if self._is_needed(window, start)]
         return alive
 
-    def _is_needed(self, window: str, start: int) -> bool:
+    def _likely(self, window: str, seen: int) -> list[int]:
+        """Where at the end of a long piece of new text a term may begin, without asking at every character."""
+        return sorted({at for view in self._views for at in view.likely_beginnings(window, seen)})
+
+    def _may_begin(self, window: str, start: int) -> bool:
+        beginning = window[start:]
+        if beginning in self._prefixes:
+            return not self._doubtful or self._is_needed(window, start, beginning)
+        return any(view.may_begin(beginning) for view in self._views)
+
+    def _is_needed(self, window: str, start: int, beginning: str) -> bool:
         """Whether some term may begin here that the text before it does not excuse already."""
-        terms = self._doubtful.get(window[start:])
-        return terms is None or not all(_will_be_excused(window, start, term) for term in terms)
+        terms = self._doubtful.get(beginning)
+        return terms is None or not all(will_be_excused(window, start, term.excuses) for term in terms)
 
     def forget(self, count: int) -> None:
         self._alive = [start - count for start in self._alive]
-        self._open = [(start - count, end - count, entry) for start, end, entry in self._open]
-
-
-def _holds(window: str, start: int, end: int, entry: Entry, final: bool) -> bool | None:
-    """Whether a term found here is a match; None while the text to come decides that."""
-    if entry.word_start and _inside_word(window, start):
-        return False
-    at_end = end == len(window)
-    if entry.word_end and not at_end and is_word(window[end]):
-        return False
-    pending = entry.word_end and at_end and not final
-    for excuse in entry.excuses:
-        excused = _excused(window, start - excuse.offset, excuse, final)
-        if excused:
-            return False
-        pending = pending or excused is None
-    return None if pending else True
-
-
-def _excused(window: str, start: int, excuse: Excuse, final: bool) -> bool | None:
-    """Whether the allowed word stands at `start`; None while the text to come decides that."""
-    if start < 0 or (excuse.word_start and _inside_word(window, start)):
-        return False
-    end = start + len(excuse.word)
-    if end > len(window):
-        return None if not final and excuse.word.startswith(window[start:]) else False
-    if window[start:end] != excuse.word:
-        return False
-    if not excuse.word_end:
-        return True
-    if end == len(window):
-        return True if final else None
-    return not is_word(window[end])
-
-
-def _will_be_excused(window: str, start: int, entry: Entry) -> bool:
-    """Whether this term, if it is completed, ends an allowed word that has begun before it."""
-    return any(
-        excuse.ends_with_term
-        and start >= excuse.offset
-        and excuse.word.startswith(window[start - excuse.offset :])
-        and not (excuse.word_start and _inside_word(window, start - excuse.offset))
-        for excuse in entry.excuses
-    )
-
-
-def _inside_word(window: str, start: int) -> bool:
-    """Whether a word character at `start` continues a word."""
-    return start > 0 and is_word(window[start]) and is_word(window[start - 1])
+        self._open = [one._replace(start=one.start - count, end=one.end - count) for one in self._open]

@@ -1,7 +1,10 @@
 """Word lists: terms to find and longer words that excuse them. A bad file is rejected whole.
 
-A term file has lines `term<TAB>risk<TAB>severity`, further columns are notes; an allow file has one
-word per line, further columns are notes. `#` starts a comment line; blank lines are skipped.
+A term file has lines `term<TAB>risk<TAB>severity`. A first row `term<TAB>risk<TAB>severity<TAB>…` names further
+columns: `foldings` (the disguises to look through: names of `compliance.foldings.Folding` joined by commas, `all`,
+`none`; empty: what `default_foldings` says), `boundary` (`word`: Latin ends need a word boundary, the default; `none`),
+`contexts` (words that excuse the term, joined by `|`; `~` stands for the term: `远离~`), and any others as notes. An
+allow file has one word per line, further columns are notes. `#` starts a comment line; blank lines are skipped.
 """
 
 from collections.abc import Iterator
@@ -9,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
+from compliance.foldings import Folding
 from compliance.taxonomy import read_text
-from compliance.unicode import BREAK, fold
+from compliance.unicode import BREAK, fold, is_word
 from compliance.verdict import RulesError, Severity
 
 MAX_TERM = 64
@@ -25,6 +29,9 @@ class Term:
     risk: str
     severity: Severity
     rule: str
+    foldings: Folding
+    bounded: bool
+    contexts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +50,112 @@ def load_lexicon(term_files: tuple[Path, ...], allow_files: tuple[Path, ...], ri
 
 
 def _terms(path: Path, risks: frozenset[str]) -> Iterator[Term]:
-    for number, columns in _rows(path, "term"):
-        if len(columns) < 3:
+    names: dict[str, int] = {}
+    for number, columns in _rows(path):
+        if not names:
+            header = columns[0] == "term"
+            names = {name: at for at, name in enumerate(columns if header else ("term", "risk", "severity"))}
+            if header:
+                continue
+        yield _term(path, number, columns, names, risks)
+
+
+def _term(path: Path, number: int, columns: list[str], names: dict[str, int], risks: frozenset[str]) -> Term:
+    if len(columns) < 3:
+        raise _bad(
+            path,
+            number,
+            "needs term, risk and severity separated by tabs",
+            "需要用制表符分隔的词、风险、级别三列",
+        )
+    row = {name: columns[at] for name, at in names.items() if at < len(columns)}
+    risk, severity = row.get("risk", ""), row.get("severity", "")
+    if risk not in risks:
+        raise _bad(
+            path, number, f"unknown risk {risk!r}; use an id of configs/taxonomy.yaml",
+            f"风险 {risk!r} 不存在，请用 configs/taxonomy.yaml 里的 id",
+        )  # fmt: skip
+    if severity not in get_args(Severity):
+        raise _bad(
+            path, number, f"unknown severity {severity!r}; use low, medium or high",
+            f"级别 {severity!r} 不存在，请用 low、medium 或 high",
+        )  # fmt: skip
+    folded = _fold_entry(path, number, row["term"])
+    return Term(
+        folded,
+        risk,
+        cast("Severity", severity),
+        f"{path.name}:{number}",
+        _foldings(path, number, row.get("foldings", ""), folded),
+        _bounded(path, number, row.get("boundary", "")),
+        _contexts(path, number, row.get("contexts", ""), folded),
+    )
+
+
+def _foldings(path: Path, number: int, given: str, folded: str) -> Folding:
+    if not given:
+        return default_foldings(folded)
+    try:
+        return Folding.parse(given)
+    except KeyError as error:
+        known = Folding(sum(Folding)).names()
+        raise _bad(
+            path, number, f"unknown folding {error}; use some of {known}, or all, or none",
+            f"未知的 folding {error}，请用 {known}、all 或 none",
+        ) from None  # fmt: skip
+
+
+def default_foldings(folded: str) -> Folding:
+    """The disguises of a term whose line names none: the more characters it has, the less ordinary text is at risk."""
+    letters = sum(1 for char in folded if is_word(char))
+    signs = sum(1 for char in folded if "\u3400" <= char <= "\u9fff")
+    foldings = Folding.separators | Folding.repeats | Folding.lookalikes
+    if signs == 0:
+        return foldings | Folding.leet if letters >= 4 else Folding.none
+    foldings |= Folding.split
+    if signs + letters >= 3:
+        foldings |= Folding.numbers | Folding.pinyin
+    if signs >= 4:
+        foldings |= Folding.homophones | Folding.initials
+    return foldings
+
+
+def _bounded(path: Path, number: int, given: str) -> bool:
+    if given not in ("", "word", "none"):
+        raise _bad(
+            path,
+            number,
+            f"unknown boundary {given!r}; use word or none",
+            f"未知的 boundary {given!r}，请用 word 或 none",
+        )
+    return given != "none"
+
+
+def _contexts(path: Path, number: int, given: str, folded: str) -> tuple[str, ...]:
+    contexts = tuple(fold(one.strip()).replace("~", folded) for one in given.split("|") if one.strip())
+    for one in contexts:
+        if folded not in one or one == folded:
             raise _bad(
-                path,
-                number,
-                "needs term, risk and severity separated by tabs",
-                "需要用制表符分隔的词、风险、级别三列",
-            )
-        term, risk, severity = columns[:3]
-        if risk not in risks:
-            raise _bad(
-                path, number, f"unknown risk {risk!r}; use an id of configs/taxonomy.yaml",
-                f"风险 {risk!r} 不存在，请用 configs/taxonomy.yaml 里的 id",
+                path, number, "a context must hold the term and more (write ~ for the term)",
+                "contexts 须包含该词及其他字（可用 ~ 代表该词）",
             )  # fmt: skip
-        if severity not in get_args(Severity):
-            raise _bad(
-                path, number, f"unknown severity {severity!r}; use low, medium or high",
-                f"级别 {severity!r} 不存在，请用 low、medium 或 high",
-            )  # fmt: skip
-        folded = _fold_entry(path, number, term)
-        yield Term(folded, risk, cast("Severity", severity), f"{path.name}:{number}")
+    return contexts
 
 
 def _allowed(path: Path) -> Iterator[str]:
-    for number, columns in _rows(path, "word"):
-        yield _fold_entry(path, number, columns[0])
-
-
-def _rows(path: Path, header: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are neither comments nor blank, nor the header, which may be the first of them."""
     first = True
+    for number, columns in _rows(path):
+        if not (first and columns[0] == "word"):
+            yield _fold_entry(path, number, columns[0])
+        first = False
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are neither comments nor blank."""
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         line = line.removesuffix("\r")
         if line.strip() and not line.startswith("#"):
-            columns = [column.strip() for column in line.split("\t")]
-            if not (first and columns[0] == header):
-                yield number, columns
-            first = False
+            yield number, [column.strip() for column in line.split("\t")]
 
 
 def _fold_entry(path: Path, number: int, entry: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from compliance.foldings import Folding
 from compliance.gate import Gate, Release
 from compliance.keywords import KeywordScanner
 from compliance.matches import Meaning, Scanner
@@ -12,6 +13,7 @@ from compliance.pii.catalog import DETECTORS
 from compliance.pii.detector import Detector
 from compliance.pii.scanner import PiiScanner
 from compliance.pipeline import Pipeline
+from compliance.terms import CompiledTerms, Wanted
 from compliance.unicode import fold
 from compliance.verdict import Action, Severity
 
@@ -24,13 +26,16 @@ def read_cases(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.strip()]
 
 
-def keyword_scanner(terms: dict[str, str], allowed: Iterable[str] = ()) -> KeywordScanner:
-    """A keyword scanner from {term: action} and allowed words."""
-    meanings: dict[str, tuple[Meaning, ...]] = {}
-    for term, action in terms.items():
-        meaning = Meaning("keywords", "keyword", "other_illegal", "high", term, "a term", Action(action), "***", 0)
-        meanings[fold(term)] = (*meanings.get(fold(term), ()), meaning)
-    return KeywordScanner(meanings, [fold(word) for word in allowed])
+def keyword_scanner(
+    terms: dict[str, str], allowed: Iterable[str] = (), foldings: Folding = Folding.none
+) -> KeywordScanner:
+    """A keyword scanner from {term: action} and allowed words; all terms in the same disguises."""
+    meanings = [
+        (Meaning("keywords", "keyword", "other_illegal", "high", term, "a term", Action(action), "***", 0),)
+        for term, action in terms.items()
+    ]
+    compiled = CompiledTerms([Wanted(fold(term), foldings) for term in terms], [fold(word) for word in allowed])
+    return KeywordScanner(compiled, meanings)
 
 
 def pii_scanner(by_type: dict[str, str]) -> PiiScanner:

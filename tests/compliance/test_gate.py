@@ -96,7 +96,7 @@ def _no_leak(text: str, verdict: Verdict, masked: list[tuple[int, int]], end: in
 def test_held_text_is_released_by_a_character_that_ends_every_rule(pipeline: Pipeline, text: str) -> None:
     gate = pipeline.gate()
     blocked = gate.feed(text).blocked
-    after = gate.feed("，。\n。")
+    after = gate.feed("龘龘")  # in no term, name or number
     assert blocked or after.blocked or gate.held <= 1
 
 

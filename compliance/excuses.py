@@ -1,0 +1,116 @@
+"""Allowed words: a term inside one of them is no finding (大麻 in 大麻烦)."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import ahocorasick_rs
+
+from compliance.foldings import MAX_GAP
+from compliance.spelling import UNFINISHED, Alphabet, Spelling
+from compliance.unicode import is_word
+
+
+@dataclass(frozen=True, slots=True)
+class Excuse:
+    """An allowed word that holds a term at `offset`."""
+
+    word: str
+    offset: int
+    word_start: bool
+    word_end: bool  # needs a word boundary at its end; where it ends with the term, the term's own says it all
+    ends_with_term: bool
+    spelling: Spelling | None
+
+
+Spell = Callable[[str, int], Spelling | None]
+"""Writes a word out with the disguises that the term at a position allows."""
+
+
+def excuses_of(
+    terms: Sequence[str], allowed: Iterable[str], contexts: Sequence[Iterable[str]], spell: Spell
+) -> dict[int, tuple[Excuse, ...]]:
+    """The excuses of each term, by its position: of the words allowed for all, and of its own contexts."""
+    found: dict[int, dict[tuple[str, int], Excuse]] = {}
+    places: dict[str, list[int]] = {}
+    for index, term in enumerate(terms):
+        places.setdefault(term, []).append(index)
+        for word in contexts[index]:
+            for at in _occurrences(word, term):
+                found.setdefault(index, {})[word, at] = _excuse(word, at, term, spell(word, index))
+    distinct = list(places)
+    if not distinct:
+        return {}
+    inside = ahocorasick_rs.AhoCorasick(distinct)
+    for word in allowed:
+        for number, at, _ in inside.find_matches_as_indexes(word, overlapping=True):
+            for index in places[distinct[number]]:
+                found.setdefault(index, {})[word, at] = _excuse(word, at, distinct[number], spell(word, index))
+    return {index: tuple(excuses.values()) for index, excuses in found.items()}
+
+
+def _occurrences(word: str, term: str) -> Iterable[int]:
+    return (at for at in range(len(word) - len(term) + 1) if word.startswith(term, at))
+
+
+def _excuse(word: str, at: int, term: str, spelling: Spelling | None) -> Excuse:
+    same_end = at + len(term) == len(word)
+    return Excuse(word, at, is_word(word[0]), is_word(word[-1]) and not same_end, same_end, spelling)
+
+
+def excused(window: str, start: int, excuse: Excuse, final: bool) -> bool | None:
+    """Whether the allowed word stands at `start`; None while the text to come decides that."""
+    if start < 0 or (excuse.word_start and inside_word(window, start)):
+        return False
+    end = start + len(excuse.word)
+    if end > len(window):
+        return None if not final and excuse.word.startswith(window[start:]) else False
+    if window[start:end] != excuse.word:
+        return False
+    if not excuse.word_end:
+        return True
+    if end == len(window):
+        return True if final else None
+    return not is_word(window[end])
+
+
+def excused_in_disguise(
+    window: str, start: int, end: int, excuse: Excuse, alphabet: Alphabet, final: bool
+) -> bool | None:
+    """The same for a term from `start` to `end` that is in disguise: 大 麻 烦 is the allowed word too."""
+    if excuse.spelling is None:
+        return False
+    for char in excuse.word[: excuse.offset]:
+        if alphabet.of(char):
+            start = _before(window, start, alphabet)
+    if start < 0:
+        return False
+    read = alphabet.read(window, start, excuse.spelling)
+    if read is None or (excuse.word_start and inside_word(window, start)):
+        return False
+    if read[0] == UNFINISHED:
+        return False if final else None
+    return read[0] >= end
+
+
+def _before(window: str, start: int, alphabet: Alphabet) -> int:
+    """The last character before `start` that is no separator; negative where there is none near."""
+    for at in range(start - 1, max(-1, start - MAX_GAP - 2), -1):
+        if alphabet.of(window[at]):
+            return at
+    return -1
+
+
+def will_be_excused(window: str, start: int, excuses: Iterable[Excuse]) -> bool:
+    """Whether a term that begins at `start`, if it is completed, ends an allowed word that has begun before it."""
+    return any(
+        excuse.ends_with_term
+        and start >= excuse.offset
+        and excuse.word.startswith(window[start - excuse.offset :])
+        and not (excuse.word_start and inside_word(window, start - excuse.offset))
+        for excuse in excuses
+    )
+
+
+def inside_word(window: str, start: int) -> bool:
+    """Whether a word character at `start` continues a word."""
+    return start > 0 and is_word(window[start]) and is_word(window[start - 1])

@@ -1,0 +1,196 @@
+"""One way to write a term, and whether a place in a text is that term in a disguise that it allows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from compliance.foldings import HARD, MAX_GAP, MAX_REPEATS, Folding
+from compliance.unicode import is_word
+
+Between = Callable[[str, str], Folding | None]
+"""The disguise in which one character is written for another; None if there is none."""
+
+UNFINISHED = -1
+"""The end of a spelling that the text so far is only the beginning of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One character of a spelling.
+
+    `gap` is what the term itself has before it. `free`: separators may stand before it; inside a Latin word or
+    syllable they may only where they stand everywhere (h-e-r-o-i-n). `extra`: it ends an inner run of equal
+    characters, which may be longer. `first`: it ends the first run, which may not.
+    """
+
+    char: str
+    gap: str
+    free: bool
+    extra: bool
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """A term written out. `used` is what writing it so takes already; `entry` is whose spelling it is."""
+
+    pattern: str
+    letters: tuple[Letter, ...]
+    lead: int  # length of the first run of equal characters
+    allowed: Folding
+    used: Folding
+    alike: int  # so many characters must stand as they are, where homophones stand for the others
+    entry: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alphabet:
+    """How one view of a text is made and read. `table` is for `str.translate` and drops the separators."""
+
+    table: list[str]
+    between: Between
+
+    def of(self, char: str) -> str:
+        """What the view has for a character; empty for a separator."""
+        code = ord(char)
+        return self.table[code] if code < len(self.table) else char
+
+    def spell(
+        self, text: str, entry: int, allowed: Folding, used: Folding = Folding.none, borders: int = 0
+    ) -> Spelling | None:
+        """Write a folded text out. Bit i of `borders`: separators are free before character i although it is Latin.
+
+        None where nothing is left of it.
+        """
+        chars: list[tuple[str, str, bool]] = []
+        gap = ""
+        for at, char in enumerate(text):
+            if not self.of(char):
+                gap += char
+                continue
+            inside = bool(chars) and not gap and is_word(chars[-1][0]) and is_word(char) and not borders >> at & 1
+            chars.append((char, gap if chars else "", not inside))
+            gap = ""
+        if not chars:
+            return None
+        views = [self.of(char) for char, _, _ in chars]
+        ends = [at for at in range(len(views)) if at + 1 == len(views) or views[at + 1] != views[at]]
+        letters = tuple(
+            Letter(char, own, free, at in ends[1:-1], len(ends) > 1 and at == ends[0])
+            for at, (char, own, free) in enumerate(chars)
+        )
+        alike = max(1, len(letters) // 3) if Folding.homophones in allowed else 0
+        pattern = "".join(views[at] for at in ends)
+        return Spelling(pattern, letters, ends[0] + 1, allowed, used, alike, entry)
+
+    def read(self, window: str, start: int, spelling: Spelling) -> tuple[int, Folding] | None:
+        """Where the spelling that begins at `start` ends and the disguises it is in; None if it is not there."""
+        reading = _Reading(self, window, start, spelling)
+        for number, letter in enumerate(spelling.letters):
+            if number and not reading.cross(letter):
+                return None
+            if reading.unfinished:
+                return reading.result(len(spelling.letters) - number)
+            if not reading.take(letter.char):
+                return None
+            if letter.extra and not reading.take_repeats(letter.char):
+                return None
+            if letter.first and reading.goes_on(letter.char):
+                return None
+        return reading.result(0)
+
+
+class _Reading:
+    """A spelling that is being read: where it stands, and what that took so far."""
+
+    __slots__ = (
+        "_all_gaps",
+        "_alphabet",
+        "_any_empty",
+        "_at",
+        "_hard",
+        "_spelling",
+        "_used",
+        "_window",
+        "alike",
+        "unfinished",
+    )
+
+    def __init__(self, alphabet: Alphabet, window: str, start: int, spelling: Spelling) -> None:
+        self._alphabet = alphabet
+        self._window = window
+        self._at = start
+        self._spelling = spelling
+        self._used = spelling.used
+        self._any_empty = False  # a gap that is empty speaks against spelling a word out
+        self._all_gaps = False  # a gap that is only allowed where all gaps have separators
+        self.alike = 0
+        self.unfinished = False
+
+    def cross(self, letter: Letter) -> bool:
+        """Go over the separators before a letter; False where they may not be there."""
+        gap = self._gap(self._at)
+        end = self._at + len(gap)
+        self.unfinished = end == len(self._window)
+        if self.unfinished and letter.gap.startswith(gap):
+            return True
+        self._at = end
+        if gap != letter.gap:
+            return self._allow(gap, letter.free)
+        self._any_empty = self._any_empty or not gap
+        return bool(gap) or not self._all_gaps
+
+    def _gap(self, start: int) -> str:
+        end = start
+        limit = min(len(self._window), start + MAX_GAP + 1)
+        while end < limit and not self._alphabet.of(self._window[end]):
+            end += 1
+        return self._window[start:end]
+
+    def _allow(self, gap: str, free: bool) -> bool:
+        if Folding.separators not in self._spelling.allowed or len(gap) > MAX_GAP:
+            return False
+        self._used |= Folding.separators
+        self._any_empty = self._any_empty or not gap
+        if gap and not HARD.isdisjoint(gap):
+            self._all_gaps = True
+            if len(self._spelling.letters) < 3:
+                return False
+        self._all_gaps = self._all_gaps or (bool(gap) and not free)
+        return not (self._all_gaps and self._any_empty)
+
+    def take(self, char: str) -> bool:
+        """Read one character as `char`; False where it is written for no such one."""
+        how = self._alphabet.between(self._window[self._at], char)
+        if how is None or how & ~self._spelling.allowed:
+            return False
+        self._used |= how
+        self.alike += how is not Folding.homophones
+        self._at += 1
+        return True
+
+    def take_repeats(self, char: str) -> bool:
+        """Read on over repeats of an inner character; False where there are too many or they may not be."""
+        for count in range(MAX_REPEATS + 1):
+            if not self.goes_on(char):
+                return True
+            if count == MAX_REPEATS or Folding.repeats not in self._spelling.allowed:
+                return False
+            gap = self._gap(self._at)
+            if gap and not self._allow(gap, free=True):
+                return False
+            self._at += len(gap)
+            self._used |= Folding.repeats
+            if self._alphabet.between(self._window[self._at], char) is None:
+                return False
+            self._at += 1
+        return False
+
+    def goes_on(self, char: str) -> bool:
+        """Whether the next character that is no separator is the same in this view."""
+        after = self._at + len(self._gap(self._at))
+        return after < len(self._window) and self._alphabet.of(self._window[after]) == self._alphabet.of(char)
+
+    def result(self, missing: int) -> tuple[int, Folding] | None:
+        if self.alike + missing < self._spelling.alike:
+            return None
+        return (UNFINISHED if missing else self._at), self._used

@@ -1,0 +1,86 @@
+"""How a term may be written with other characters than its own: pinyin, initials, characters split apart."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+import configs
+from compliance.foldings import Folding
+from compliance.pinyin import read_aloud
+from compliance.taxonomy import read_text
+from compliance.unicode import fold
+
+_SPLITS = Path(configs.__file__).parent / "foldings" / "splits.tsv"
+
+
+LATIN = Folding.pinyin | Folding.initials | Folding.acronym
+
+
+class Variant(NamedTuple):
+    """A text to look for; bit i of `borders` marks where a syllable begins, `used` the disguise that it is."""
+
+    text: str
+    borders: int
+    used: Folding
+
+
+def variants(term: str, allowed: Folding) -> Iterator[Variant]:
+    """The other ways to write a folded term that `allowed` names; latin ones first."""
+    if allowed & LATIN:
+        yield from latin(term, allowed)
+    if allowed & Folding.split:
+        yield from split(term)
+
+
+def latin(term: str, allowed: Folding) -> Iterator[Variant]:
+    """With some or all of the Chinese characters in pinyin, one of them as its initial, or all as initials."""
+    syllables = read_aloud(term)
+    if len(syllables) != len(term):
+        return
+    spoken = [at for at, syllable in enumerate(syllables) if syllable != term[at]]
+    if Folding.pinyin in allowed:
+        for chosen in _choices(spoken):
+            yield _written(term, {at: syllables[at] for at in chosen}, Folding.pinyin)
+    if Folding.initials in allowed and len(spoken) >= 3:
+        for at in spoken:
+            yield _written(term, {at: syllables[at][0]}, Folding.initials)
+    if Folding.acronym in allowed and spoken:
+        yield _written(term, {at: syllables[at][0] for at in spoken}, Folding.acronym)
+
+
+def _choices(spoken: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """All choices of a short term's characters; of a long one's all, one, or two."""
+    sizes = range(1, len(spoken)) if len(spoken) <= 3 else (1, 2)
+    for size in sizes:
+        yield from combinations(spoken, size)
+    yield tuple(spoken)
+
+
+def split(term: str) -> Iterator[Variant]:
+    """With one character in its parts, or with all that have parts."""
+    parts = [splits().get(char, ()) for char in term]
+    for at, ways in enumerate(parts):
+        for way in ways:
+            yield _written(term, {at: way}, Folding.split)
+    able = {at: ways[0] for at, ways in enumerate(parts) if ways}
+    if len(able) > 1:
+        yield _written(term, able, Folding.split)
+
+
+def _written(term: str, instead: dict[int, str], used: Folding) -> Variant:
+    text = ""
+    borders = 0
+    for at, char in enumerate(term):
+        if at in instead or at - 1 in instead:
+            borders |= 1 << len(text)
+        text += instead.get(at, char)
+    return Variant(text, borders, used)
+
+
+@cache
+def splits() -> dict[str, tuple[str, ...]]:
+    """The ways to write each character apart, folded, read once per process."""
+    rows = (line.split("\t") for line in read_text(_SPLITS).splitlines() if line and not line.startswith("#"))
+    return {char: tuple(fold(way) for way in ways.split()) for char, ways in rows}
