@@ -14,6 +14,7 @@ from starlette.routing import Route
 from compliance.build import build_pipeline
 from compliance.guards.build import build_guards
 from compliance.guards.guard import Guard
+from compliance.labels.labels import build_labels
 from compliance.pipeline import Pipeline
 from configs.loader import load_catalog
 from configs.schema import Settings
@@ -23,6 +24,7 @@ from gateway.endpoint import GeneratingEndpoint
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
 from gateway.guard_client import guard_keys, open_judges
 from gateway.keys import KeyRing
+from gateway.labelling import Labelling
 from gateway.metrics import Metrics
 from gateway.nodes import Nodes
 from gateway.quota import Quota
@@ -42,13 +44,14 @@ def build_app(
     pipeline = build_pipeline(settings.compliance)
     guards = build_guards(settings.guards)
     secrets = guard_keys(guards)
+    labelling = Labelling(build_labels(settings.labels), settings.labels)
     catalog = Catalog(load_catalog(settings.catalog))
     wanted = dict.fromkeys(model for node in settings.nodes for model in node.models)
     served = catalog.served(tuple(wanted))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running_gateway(settings, pipeline, guards, secrets, served, transport, clock) as gateway:
+        async with running_gateway(settings, pipeline, guards, secrets, labelling, served, transport, clock) as gateway:
             app.state.gateway = gateway
             app.state.started_at = clock()
             for surface in SURFACES:
@@ -69,6 +72,7 @@ async def running_gateway(
     pipeline: Pipeline,
     guards: tuple[Guard, ...],
     secrets: dict[str, str],
+    labelling: Labelling,
     served: dict[str, ServedModel],
     transport: Transport | None,
     clock: Callable[[], float],
@@ -96,6 +100,7 @@ async def running_gateway(
             quota=Quota(settings.limits.concurrent_requests_per_key),
             pipeline=pipeline,
             judges=judges,
+            labelling=labelling,
             nodes=nodes,
             transport=wire,
             recorder=recorder,

@@ -1,7 +1,8 @@
 """One request, top to bottom.
 
 authenticate -> reserve -> check the body -> scan the prompt -> pick a node -> stream from vLLM ->
-hold-back gate -> guard models -> settle. `stream=false` takes the same way: its answer is a stream of one event.
+hold-back gate -> guard models -> label -> settle. `stream=false` takes the same way: its answer is a stream of one
+event.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from gateway.guard import AnswerGuard, last_usage
 from gateway.guard_client import Judges
 from gateway.judging import judge_prompt, judged
 from gateway.keys import KeyRing
+from gateway.labelling import Labelling
 from gateway.metrics import Metrics
 from gateway.nodes import Node, Nodes
 from gateway.prompt import scan_prompt
@@ -37,6 +39,7 @@ class Gateway:
     quota: Quota
     pipeline: Pipeline
     judges: Judges
+    labelling: Labelling
     nodes: Nodes
     transport: Transport
     recorder: Recorder
@@ -61,6 +64,7 @@ async def answer(
         entry.key_id = caller.key_id
         with gateway.quota.reserve(caller):
             request, model = await checked(gateway, surface, read_body, entry)
+            label = gateway.labelling.begin(request, caller, entry)
             await scan_prompt(gateway.pipeline, request, entry)
             if gateway.judges.prompt:
                 await judge_prompt(gateway.judges.prompt, request, entry)
@@ -73,7 +77,10 @@ async def answer(
                     async for event in events:
                         if entry.first_byte_at is None:
                             entry.first_byte_at = gateway.clock()
-                        yield event
+                        for labelled in label.apply(event):
+                            yield labelled
+                for labelled in label.finish():
+                    yield labelled
 
 
 async def checked(

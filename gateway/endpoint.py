@@ -5,13 +5,13 @@ Plain ASGI, mounted as routes in the FastAPI app: these are the hot paths.
 
 import asyncio
 import logging
-import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
+from compliance.labels.ids import new_content_id
 from gateway.chat import Gateway, answer
 from gateway.errors import BodyTooLarge, ClientGone, GatewayError
 from gateway.record import RequestEntry
@@ -68,11 +68,16 @@ class Exchange:
         self._body_read = asyncio.Event()
         self._started = False
         self.entry = RequestEntry(
-            id="req_" + secrets.token_hex(12),
+            id="req_" + new_content_id(gateway.clock()),
             endpoint=surface.endpoint,
             started_at=gateway.clock(),
             rules_version=gateway.pipeline.version,
+            label_asked=self._header(b"x-opcgate-label"),
         )
+
+    def _header(self, name: bytes) -> str | None:
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1").strip()
 
     async def run(self) -> None:
         """Answer, or say why not: as a response before the first byte, as an event after it."""
@@ -158,6 +163,7 @@ class Exchange:
                     (b"content-type", content_type),
                     (b"x-request-id", self.entry.id.encode()),
                     (b"openai-processing-ms", str(milliseconds).encode()),
+                    *(self.entry.response_headers if status == 200 else ()),
                     *headers,
                 ],
             }

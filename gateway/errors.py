@@ -6,7 +6,8 @@ GatewayError
 │   ├── BodyTooLarge        413
 │   ├── UnknownModel        404
 │   ├── NotFound            404  no such path
-│   └── MethodNotAllowed    405
+│   ├── MethodNotAllowed    405
+│   └── LabelAgreementRequired 403  an answer without visible label, and no recorded agreement
 ├── Unauthorized            401  no key, unknown key, revoked or expired key
 ├── PromptRefused           400  the compliance pipeline blocks the prompt
 ├── RateLimited             429  too many requests at once for this key
@@ -95,6 +96,14 @@ class MethodNotAllowed(InvalidRequest):
 
     status = 405
     code = "method_not_allowed"
+
+
+class LabelAgreementRequired(InvalidRequest):
+    """The caller asks for an answer without visible label, and its key has no recorded agreement in force."""
+
+    status = 403
+    type = "permission_error"
+    code = "label_agreement_required"
 
 
 class Unauthorized(GatewayError):

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from configs.schema import LabelPosition
+from gateway.agreements import Agreement, agreement_of
 from gateway.errors import Unauthorized
 from gateway.store import ApiKey
 
@@ -22,6 +24,8 @@ class Caller:
 
     key_id: str
     expires_at: float | None
+    label_position: LabelPosition | None = None
+    agreement: Agreement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,9 @@ class _Cached:
     until: float
 
 
-async def create_key(engine: AsyncEngine, name: str, *, days: float | None = None) -> tuple[str, str]:
+async def create_key(
+    engine: AsyncEngine, name: str, *, days: float | None = None, label_position: LabelPosition | None = None
+) -> tuple[str, str]:
     """Store a new key and return (id, key). The key itself can't be had again."""
     key = PREFIX + secrets.token_urlsafe(32)
     key_id = "key_" + secrets.token_hex(8)
@@ -43,6 +49,7 @@ async def create_key(engine: AsyncEngine, name: str, *, days: float | None = Non
                 digest=digest_of(key),
                 created_at=now,
                 expires_at=None if days is None else now + timedelta(days=days),
+                label_position=label_position,
             )
         )
     return key_id, key
@@ -54,6 +61,13 @@ async def revoke_key(engine: AsyncEngine, key_id: str) -> bool:
         done = await connection.execute(
             update(ApiKey).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None)).values(revoked_at=datetime.now(UTC))
         )
+    return bool(done.rowcount)
+
+
+async def place_label(engine: AsyncEngine, key_id: str, position: LabelPosition | None) -> bool:
+    """Set where a key's answers show their label, None for the deployment's default; False for an unknown key."""
+    async with engine.begin() as connection:
+        done = await connection.execute(update(ApiKey).where(ApiKey.id == key_id).values(label_position=position))
     return bool(done.rowcount)
 
 
@@ -96,15 +110,18 @@ class KeyRing:
         return caller
 
     async def _look_up(self, digest: str) -> Caller | None:
-        query = select(ApiKey.id, ApiKey.expires_at).where(ApiKey.digest == digest, ApiKey.revoked_at.is_(None))
+        query = select(ApiKey.id, ApiKey.expires_at, ApiKey.label_position).where(
+            ApiKey.digest == digest, ApiKey.revoked_at.is_(None)
+        )
         async with self._engine.connect() as connection:
             row = (await connection.execute(query)).first()
-        if row is None:
-            return None
+            if row is None:
+                return None
+            agreement = await agreement_of(connection, row.id)
         expires: datetime | None = row.expires_at
         if expires is not None and expires.tzinfo is None:
             expires = expires.replace(tzinfo=UTC)  # SQLite keeps no time zone; we write UTC
-        return Caller(row.id, expires.timestamp() if expires else None)
+        return Caller(row.id, expires.timestamp() if expires else None, row.label_position, agreement)
 
 
 def _bearer(authorization: bytes | None) -> str | None:

@@ -32,6 +32,11 @@ class RequestEntry:
     released: dict[str, Any] = field(default_factory=dict)
     first_byte_at: float | None = None
     note: str = ""
+    label_asked: str | None = None
+    label_position: str | None = None
+    label_characters: int | None = None
+    label_agreement: int | None = None
+    response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     def add_findings(self, where: str, findings: tuple[Finding, ...]) -> None:
         """Keep what a finding says, and where; never the text it covers."""
@@ -69,6 +74,9 @@ class RequestEntry:
             "first_byte_seconds": None if self.first_byte_at is None else self.first_byte_at - self.started_at,
             "total_seconds": ended_at - self.started_at,
             "note": self.note,
+            "label_position": self.label_position,
+            "label_characters": self.label_characters,
+            "label_agreement": self.label_agreement,
         }
 
 

@@ -92,6 +92,7 @@ def gateway_settings(engine: str, port: int, folder: Path) -> dict:
         "listen": {"port": port},
         "database": {"url": f"sqlite+aiosqlite:///{folder}/opcgate.db", "key_cache_seconds": 0.5},
         "catalog": str(configs / "models.yaml"),
+        "labels": {"key_file": str(folder / "label-key.pem")},
         "compliance": {
             "policy": str(configs / "policies" / "base.yaml"),
             "lexicons": [str(configs / "lexicons" / "starter.tsv")],

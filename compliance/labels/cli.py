@@ -42,7 +42,7 @@ def add(
     ] = "end",
     config: ConfigPath = None,
 ) -> None:
-    """Label a generated file; a label that is there is kept and passed on. / 添加标识；已有标识将保留并写入传播信息。"""
+    """Label a generated file; a label that is there is kept and passed on. / 添加标识；已有标识会保留。"""
     if notice not in get_args(LabelPosition):
         _fail(f"--notice: use {', '.join(get_args(LabelPosition))} / --notice：请用上述值之一")
     try:
@@ -52,7 +52,7 @@ def add(
     typer.echo(made.json())
     if file.suffix.lower() not in SHOWN:
         typer.echo(
-            "this format shows no visible text by itself: show it beside the content / 该格式自身不显示标识，请在内容旁展示",
+            "this format shows no text by itself: show the label beside the content / 请在内容旁展示标识",
             err=True,
         )
 

@@ -87,6 +87,7 @@ compliance:
   policy: {configs}/policies/base.yaml
   lexicons: [{configs}/lexicons/starter.tsv]
   allow_lists: [{configs}/lexicons/allow.tsv]
+labels: {{key_file: "{folder}/label-key.pem"}}
 nodes: [{{name: fake, url: "{upstream}", models: [opc-starter]}}]
 """
     )

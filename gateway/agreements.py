@@ -1,0 +1,65 @@
+"""Agreements to output without visible labels: who agreed for a key, when, to which version. Nothing is deleted."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.store import ApiKey, LabelAgreement
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The agreement in force for a key: its row's id, which request records name, and its version."""
+
+    id: int
+    version: str
+
+
+async def agree(engine: AsyncEngine, key_id: str, version: str, agreed_by: str) -> bool:
+    """Record an agreement for a key; False when there is no such valid key. An earlier one stays in the table."""
+    now = datetime.now(UTC)
+    async with engine.begin() as connection:
+        valid = await connection.execute(select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None)))
+        if valid.first() is None:
+            return False
+        await _withdraw(connection, key_id, now)
+        await connection.execute(
+            insert(LabelAgreement).values(key_id=key_id, version=version, agreed_by=agreed_by, agreed_at=now)
+        )
+    return True
+
+
+async def withdraw(engine: AsyncEngine, key_id: str) -> bool:
+    """End a key's agreement; False when there is none. Workers notice within the cache's time."""
+    async with engine.begin() as connection:
+        return await _withdraw(connection, key_id, datetime.now(UTC))
+
+
+async def _withdraw(connection: AsyncConnection, key_id: str, now: datetime) -> bool:
+    done = await connection.execute(
+        update(LabelAgreement)
+        .where(LabelAgreement.key_id == key_id, LabelAgreement.withdrawn_at.is_(None))
+        .values(withdrawn_at=now)
+    )
+    return bool(done.rowcount)
+
+
+async def agreement_of(connection: AsyncConnection, key_id: str) -> Agreement | None:
+    """The agreement in force for a key."""
+    query = (
+        select(LabelAgreement.id, LabelAgreement.version)
+        .where(LabelAgreement.key_id == key_id, LabelAgreement.withdrawn_at.is_(None))
+        .order_by(LabelAgreement.id.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(query)).first()
+    return None if row is None else Agreement(row.id, row.version)
+
+
+async def list_agreements(engine: AsyncEngine) -> list[LabelAgreement]:
+    """Every agreement ever recorded, oldest first."""
+    async with engine.connect() as connection:
+        rows = await connection.execute(select(*LabelAgreement.__table__.columns).order_by(LabelAgreement.id))
+        return [LabelAgreement(**row._mapping) for row in rows]
