@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import orjson
 from aiohttp import web
@@ -117,7 +117,7 @@ class FakeEngine:
         if script.fault == "html":
             return web.Response(text="<html>oops</html>", content_type="text/html")
         if script.fault == "die_before":
-            _cut(request)
+            cut_connection(request)
         if script.fault == "hang_before":
             await asyncio.sleep(3600)
         return None
@@ -136,7 +136,7 @@ class FakeEngine:
             await response.write(raw)
             return True
         if script.fault == "die_midway":
-            _cut(request)
+            cut_connection(request)
             return True
         if script.fault == "hang_midway":
             await asyncio.sleep(3600)
@@ -207,20 +207,27 @@ def _logprobs(script: Script, tokens: list[str]) -> dict[str, Any] | None:
     return {"content": entries}
 
 
-def _cut(request: web.Request) -> None:
+def cut_connection(request: web.Request) -> None:
+    """Break the connection off without an answer."""
     if request.transport is not None:
         request.transport.abort()
 
 
+class Fake(Protocol):
+    """Anything that can be served on loopback."""
+
+    def application(self) -> web.Application: ...
+
+
 @contextmanager
-def running(engine: FakeEngine, port: int = 0) -> Iterator[str]:
+def running(fake: Fake, port: int = 0) -> Iterator[str]:
     """Serve the fake on loopback in a thread of its own; yields its address, stops it at the end."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="fake-engine", daemon=True)
+    thread = threading.Thread(target=loop.run_forever, name="fake", daemon=True)
     thread.start()
 
     async def start() -> tuple[web.AppRunner, int]:
-        runner = web.AppRunner(engine.application(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+        runner = web.AppRunner(fake.application(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
