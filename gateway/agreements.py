@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.store import ApiKey, LabelAgreement
+from gateway.store import ApiKey, LabelAgreement, RequestRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,19 @@ async def agreement_of(connection: AsyncConnection, key_id: str) -> Agreement | 
     return None if row is None else Agreement(row.id, row.version)
 
 
-async def list_agreements(engine: AsyncEngine) -> list[LabelAgreement]:
-    """Every agreement ever recorded, oldest first."""
+async def list_agreements(engine: AsyncEngine) -> list[tuple[LabelAgreement, int]]:
+    """Every agreement ever recorded, oldest first, with the number of unlabelled answers given under it."""
+    given = (
+        select(func.count())
+        .select_from(RequestRecord)
+        .where(RequestRecord.label_agreement == LabelAgreement.id, RequestRecord.label_position == "none")
+        .scalar_subquery()
+    )
+    query = select(*LabelAgreement.__table__.columns, given.label("given")).order_by(LabelAgreement.id)
     async with engine.connect() as connection:
-        rows = await connection.execute(select(*LabelAgreement.__table__.columns).order_by(LabelAgreement.id))
-        return [LabelAgreement(**row._mapping) for row in rows]
+        found = []
+        for row in (await connection.execute(query)).mappings():
+            columns = dict(row)
+            answers = columns.pop("given")
+            found.append((LabelAgreement(**columns), answers))
+        return found

@@ -2,19 +2,21 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, cast, get_args
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from configs.loader import SettingsError, load_settings
-from configs.schema import Settings
+from configs.schema import LabelPosition, Settings
 
 ConfigPath = Annotated[
     Path | None,
     typer.Option("--config", help="Settings file; default $OPCGATE_CONFIG or configs/opcgate.yaml."),
 ]
+
+POSITION_HELP = "Where answers show their label: start, end, both, or corner (at the caller's interface)."
 
 up = typer.Typer(help="Start the engine and the gateway, and print a working example. / 启动引擎与网关。")
 serve = typer.Typer(help="Serve the gateway alone. / 只启动网关。")
@@ -44,6 +46,7 @@ def serve_command(config: ConfigPath = None) -> None:
 def create(
     name: Annotated[str, typer.Option(help="What the key is for.")],
     days: Annotated[float | None, typer.Option(min=0, help="Valid for so many days; default without end.")] = None,
+    label_position: Annotated[str | None, typer.Option(help=POSITION_HELP)] = None,
     config: ConfigPath = None,
 ) -> None:
     """Create a key and print it; it is stored as a digest and can't be shown again. / 新建密钥。"""
@@ -52,8 +55,12 @@ def create(
 
     if not name.strip() or len(name) > 100:
         _fail("--name must have 1 to 100 characters. 名称须为 1 至 100 个字符。")
+    position = _position(label_position)
     key_id, key = asyncio.run(
-        with_database(_settings(config).database, lambda engine: create_key(engine, name.strip(), days=days))
+        with_database(
+            _settings(config).database,
+            lambda engine: create_key(engine, name.strip(), days=days, label_position=position),
+        )
     )
     Console(stderr=True).print(f"{key_id}: keep the key below, it is shown only once. 请妥善保存，密钥只显示一次。")
     typer.echo(key)
@@ -81,6 +88,84 @@ def revoke(key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")], 
     if not asyncio.run(with_database(_settings(config).database, lambda engine: revoke_key(engine, key_id))):
         _fail(f"no valid key has the id '{key_id}'; see `opcgate keys list`. 没有这个有效密钥。")
     typer.echo(f"{key_id} revoked")
+
+
+@keys.command()
+def label(
+    key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")],
+    position: Annotated[str, typer.Option(help=f"{POSITION_HELP} `default` goes back to labels.position.")],
+    config: ConfigPath = None,
+) -> None:
+    """Set where a key's answers show their label. / 设置某密钥的显式标识位置。"""
+    from gateway.keys import place_label
+    from gateway.store import with_database
+
+    chosen = None if position == "default" else _position(position)
+    if not asyncio.run(with_database(_settings(config).database, lambda engine: place_label(engine, key_id, chosen))):
+        _fail(f"no key has the id '{key_id}'; see `opcgate keys list`. 没有这个密钥。")
+    typer.echo(f"{key_id}: {position}")
+
+
+@keys.command("agree")
+def agree_command(
+    key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")],
+    by: Annotated[str, typer.Option(help="Who agreed: name or contract number.")],
+    version: Annotated[
+        str | None, typer.Option(help="Version of the agreement; default labels.agreement_version.")
+    ] = None,
+    config: ConfigPath = None,
+) -> None:
+    """Record that a key's owner agreed to the duties of unlabelled output. / 登记不含显式标识输出的协议。"""
+    from gateway.agreements import agree
+    from gateway.store import with_database
+
+    settings = _settings(config)
+    agreed = version or settings.labels.agreement_version
+    if not by.strip() or len(by) > 100:
+        _fail("--by must have 1 to 100 characters. --by 须为 1 至 100 个字符。")
+    if len(agreed) > 40:
+        _fail("--version has at most 40 characters. --version 最多 40 个字符。")
+    if not asyncio.run(with_database(settings.database, lambda engine: agree(engine, key_id, agreed, by.strip()))):
+        _fail(f"no valid key has the id '{key_id}'; see `opcgate keys list`. 没有这个有效密钥。")
+    typer.echo(f"{key_id}: agreement {agreed} recorded / 已登记")
+    if agreed != settings.labels.agreement_version:
+        typer.echo(
+            f"note: version {settings.labels.agreement_version} is in force, so this one permits nothing yet / "
+            f"注意：当前生效版本为 {settings.labels.agreement_version}",
+            err=True,
+        )
+
+
+@keys.command("withdraw")
+def withdraw_command(
+    key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")], config: ConfigPath = None
+) -> None:
+    """End a key's agreement; its record stays. / 终止协议，记录保留。"""
+    from gateway.agreements import withdraw
+    from gateway.store import with_database
+
+    if not asyncio.run(with_database(_settings(config).database, lambda engine: withdraw(engine, key_id))):
+        _fail(f"no agreement is in force for '{key_id}'. 该密钥没有生效中的协议。")
+    typer.echo(f"{key_id}: agreement ended / 已终止")
+
+
+@keys.command()
+def agreements(config: ConfigPath = None) -> None:
+    """List every agreement, with the unlabelled answers given under it. / 列出协议及无显式标识的输出次数。"""
+    from gateway.agreements import list_agreements
+    from gateway.store import with_database
+
+    table = Table("key", "version", "agreed by", "agreed", "withdrawn", "unlabelled answers")
+    for one, answers in asyncio.run(with_database(_settings(config).database, list_agreements)):
+        moments = [f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in (one.agreed_at, one.withdrawn_at)]
+        table.add_row(one.key_id, one.version, one.agreed_by, *moments, str(answers))
+    Console().print(table)
+
+
+def _position(chosen: str | None) -> LabelPosition | None:
+    if chosen is None or chosen in get_args(LabelPosition):
+        return cast("LabelPosition | None", chosen)
+    _fail(f"the label's position is one of {', '.join(get_args(LabelPosition))}. 标识位置请用上述值之一。")
 
 
 def _settings(config: Path | None) -> Settings:
