@@ -84,31 +84,43 @@ class JudgedAnswer:
         return new
 
     def settle(self, piece: "Piece", guard: str, findings: tuple[Finding, ...], *, failed: bool = False) -> None:
-        """Take a guard's judgement of a piece in, and put it on record. `failed`: there is none, and none is wanted."""
+        """Take a guard's judgement of a piece in. `failed`: there is none, and none is wanted."""
         if piece.moot:
             return
         field = piece.field
-        # A piece is judged with all that went before it, so a finding comes again with every later piece.
-        fresh = tuple(one for one in findings if (field.where, one.rule) not in self._noted)
-        self._noted |= {(field.where, one.rule) for one in fresh}
-        self._entry.add_findings(field.where, fresh)
+        piece.findings += findings
         if strictest(findings).stops:
             piece.blocked = True
             field.choice.cut_now |= guard in self._cutoff
         piece.failed |= failed
         piece.strict.discard(guard)
         piece.cutoff.discard(guard)
-        field.forget()
-        ranges = self._entry.released.setdefault(field.where, {})
-        ranges["judged_to"] = field.judged_to
-        if piece.blocked:
-            ranges["cut"] = True
+        for done in field.take_done():
+            self._note(done)
+        self._entry.released.setdefault(field.where, {})["judged_to"] = field.judged_to
+
+    def _note(self, piece: "Piece") -> None:
+        """Put a piece's findings on record, in the order of the text whichever guard was faster."""
+        where = piece.field.where
+        # A piece is judged with all that went before it, so a finding comes again with every later piece.
+        fresh = tuple(one for one in piece.findings if (where, one.rule) not in self._noted)
+        self._noted |= {(where, one.rule) for one in fresh}
+        self._entry.add_findings(where, fresh)
+
+    def _cut(self, choice: "Choice", fields: Iterable["Field"]) -> None:
+        """End a choice because of what is blocked in these fields."""
+        choice.end(cut=True)
+        for field in fields:
+            blocked = next((piece for piece in field.pieces if piece.blocked), None)
+            if blocked is not None:
+                self._note(blocked)
+                self._entry.released[field.where]["cut"] = True
 
     def release(self) -> Iterator[Event]:
         """The events that may go out now. What follows an answer's end is dropped."""
         for choice in list(self._choices.values()):
             if choice.cut_now and not choice.ended:
-                choice.end(cut=True)
+                self._cut(choice, choice.fields.values())
                 yield self._head | {"choices": [choice.cut_part()]}
         while self._waiting and not self.cut:
             event, parts = self._waiting[0]
@@ -138,7 +150,7 @@ class JudgedAnswer:
             return None
         for position, one in enumerate(held):
             if one.blocked:
-                choice.end(cut=True)
+                self._cut(choice, [one.field])
                 return _truncated(part, one, held[position + 1 :])
         if part["finish_reason"] is not None:
             choice.end(cut=False)
@@ -201,19 +213,20 @@ class Field:
         first = next((piece for piece in self.pieces if piece.strict or piece.blocked), None)
         return first.start if first is not None and first.blocked else None
 
-    def forget(self) -> None:
-        """Drop the pieces that are done with. Text behind a failed judgement does not count as judged."""
+    def take_done(self) -> Iterator["Piece"]:
+        """Take out the pieces that are done with. Text behind a failed judgement does not count as judged."""
         while self.pieces and not (self.pieces[0].blocked or self.pieces[0].strict or self.pieces[0].cutoff):
             piece = self.pieces.popleft()
             if not piece.failed and self.judged_to == self._passed_to:
                 self.judged_to = piece.end
             self._passed_to = piece.end
+            yield piece
 
 
 class Piece:
     """A stretch of one field that is judged together; `strict` and `cutoff` name the guards yet to answer."""
 
-    __slots__ = ("blocked", "cutoff", "end", "failed", "field", "start", "strict")
+    __slots__ = ("blocked", "cutoff", "end", "failed", "field", "findings", "start", "strict")
 
     def __init__(self, field: Field, start: int, end: int, strict: Iterable[str], cutoff: Iterable[str]) -> None:
         self.field = field
@@ -223,6 +236,7 @@ class Piece:
         self.cutoff = set(cutoff)
         self.blocked = False
         self.failed = False
+        self.findings: tuple[Finding, ...] = ()
 
     @property
     def moot(self) -> bool:
