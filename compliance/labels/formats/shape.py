@@ -60,6 +60,7 @@ class TextFormat:
             place = self.place(text)
             start, end, before, after = place.at, place.at, place.before, place.after
         else:
+            parse_label(entry.fields)  # one that can't be read isn't written over
             start, end, before, after = entry.start, entry.end, "", ""
         new = f"{before}{self.render(label)}{after}"
         if "\r\n" in text:
