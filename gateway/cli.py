@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn, cast, get_args
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from configs.loader import SettingsError, load_settings
 from configs.schema import LabelPosition, Settings
@@ -155,7 +155,7 @@ def agreements(config: ConfigPath = None) -> None:
     from gateway.agreements import list_agreements
     from gateway.store import with_database
 
-    table = Table("key", "version", "agreed by", "agreed", "withdrawn", "unlabelled answers")
+    table = Table(Column("key", no_wrap=True), "version", "agreed by", "agreed", "withdrawn", "unlabelled answers")
     for one, answers in asyncio.run(with_database(_settings(config).database, list_agreements)):
         moments = [f"{moment:%Y-%m-%d %H:%M}" if moment else "" for moment in (one.agreed_at, one.withdrawn_at)]
         table.add_row(one.key_id, one.version, one.agreed_by, *moments, str(answers))

@@ -1,0 +1,369 @@
+"""Labels on answers: object, header, signature and visible text, the same for streams and whole answers."""
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from compliance.labels.answers import read_answer
+from compliance.labels.label import Label, parse_label
+from compliance.labels.labels import check_label, digest_of_texts
+from compliance.labels.rules import load_label_rules
+from compliance.labels.signing_key import load_key
+from loadtests.fake_engine import Script
+from tests.conftest import run_opcgate
+from tests.gateway.conftest import Faulty
+from tests.gateway.test_faults import events, record
+
+RULES = load_label_rules()
+ZH = "AI生成（opcgate · opc-starter）"
+DELTAS = [{"role": "assistant", "content": ""}, {"content": "轻便"}, {"content": "耐用。"}]
+TOOL = {"type": "function", "function": {"name": "save", "parameters": {"type": "object"}}}
+CALL = {"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": "save", "arguments": "{}"}}]}
+
+
+def config_of(faulty: Faulty) -> str:
+    return str(faulty.database.parent / "opcgate.yaml")
+
+
+def problems_of(faulty: Faulty, label: Label, digest: bytes | None) -> list[str]:
+    key = load_key(faulty.database.parent / "label-key.pem")
+    return [one.en for one in check_label(label, digest, {key.id: key.public}, RULES)]
+
+
+def header_label(response: httpx.Response) -> Label:
+    assert response.headers["x-aigc"].isascii()
+    assert " " not in response.headers["x-aigc"]
+    return parse_label(json.loads(response.headers["x-aigc"])["AIGC"])
+
+
+@pytest.fixture(scope="session")
+def key_with(faulty_session: Faulty) -> Callable[[str], str]:
+    """A key whose answers show their label at a position."""
+    made: dict[str, str] = {}
+
+    def key(position: str) -> str:
+        if position not in made:
+            done = run_opcgate(
+                "keys",
+                "create",
+                "--name",
+                position,
+                "--label-position",
+                position,
+                "--config",
+                config_of(faulty_session),
+            )
+            made[position] = done.stdout.strip()
+        return made[position]
+
+    return key
+
+
+def ask(
+    faulty: Faulty, key: str, *, label: str | None = None, path: str = "chat/completions", **fields: Any
+) -> httpx.Response:
+    body: dict[str, Any] = {"model": "opc-starter"}
+    body |= {"prompt": "写"} if path == "completions" else {"messages": [{"role": "user", "content": "写"}]}
+    headers = {"authorization": f"Bearer {key}"} | ({"x-opcgate-label": label} if label is not None else {})
+    return faulty.client.post(f"/v1/{path}", json=body | fields, headers=headers)
+
+
+def choices_of(response: httpx.Response) -> tuple[dict[int, str], dict[int, str], dict[str, Any]]:
+    """(texts, finish reasons) by choice, and the one `aigc` object of a streamed or whole answer."""
+    assert response.status_code == 200, response.text
+    texts: dict[int, str] = {}
+    finish: dict[int, str] = {}
+    whole = response.headers["content-type"] == "application/json"
+    answers = [response.json()] if whole else list(events(response))
+    for event in answers:
+        for choice in event["choices"]:
+            part = choice.get("message") or choice.get("delta") or {}
+            said = (choice.get("text") or "") + (part.get("content") or "")
+            index = choice["index"]
+            assert not (said and index in finish), "nothing follows an ending"
+            texts[index] = texts.get(index, "") + said
+            if choice["finish_reason"]:
+                finish[index] = choice["finish_reason"]
+    (aigc,) = [event["aigc"] for event in answers if "aigc" in event]
+    return texts, finish, aigc
+
+
+# The implicit label.
+
+
+def test_a_whole_answer_carries_one_label_in_body_and_header(faulty: Faulty) -> None:
+    faulty.engine.script = Script(DELTAS)
+    response = faulty.chat()
+    answer = response.json()
+    assert answer["choices"][0]["message"]["content"] == "轻便耐用。", "an API's text stays usable by default"
+    label = header_label(response)
+    assert label.fields() == answer["aigc"]["AIGC"]
+    assert (label.label, label.producer, label.propagator) == ("1", "opcgate-local", "opcgate-local")
+    assert response.headers["x-request-id"] == f"req_{label.produce_id}", "the record is found by the content's id"
+    assert problems_of(faulty, label, hashlib.sha256("轻便耐用。".encode()).digest()) == []
+    assert problems_of(faulty, label, hashlib.sha256("轻便耐用！".encode()).digest())
+    assert answer["aigc"]["position"] == "corner"
+    assert answer["aigc"]["notice"] == {"zh": ZH, "en": "AI生成 / AI-generated (opcgate · opc-starter)"}
+    assert problems_of(faulty, *read_answer(answer)) == []
+    row = record(faulty, response.headers["x-request-id"])
+    assert (row["label_position"], row["label_characters"], row["label_agreement"]) == ("corner", 0, None)
+
+
+@pytest.mark.parametrize("usage", [False, True])
+def test_a_stream_is_labelled_before_its_body_and_at_its_end(faulty: Faulty, usage: bool) -> None:
+    faulty.engine.script = Script(DELTAS)
+    response = faulty.chat(stream=True, stream_options={"include_usage": usage})
+    before = header_label(response)
+    assert problems_of(faulty, before, None) == []
+    *_, last = [event for event in events(response) if event["choices"]]
+    assert last["choices"][0]["finish_reason"] == "stop"
+    after = parse_label(last["aigc"]["AIGC"])
+    assert after.produce_id == before.produce_id == response.headers["x-request-id"].removeprefix("req_")
+    assert problems_of(faulty, after, digest_of_texts(["轻便耐用。"])) == []
+    assert problems_of(faulty, before, digest_of_texts(["轻便耐用。"])), "the header can't know the content"
+    assert sum("aigc" in event for event in events(response)) == 1
+
+
+def test_the_digest_covers_every_text_of_every_choice(faulty: Faulty) -> None:
+    deltas = [{"role": "assistant", "content": ""}, {"reasoning": "想一想"}, {"content": "好"}, CALL]
+    for stream in (False, True):
+        faulty.engine.script = Script(deltas, choices=2, finish_reason="tool_calls")
+        _, _, aigc = choices_of(faulty.chat(stream=stream, n=2))
+        digest = digest_of_texts(["想一想", "好", "save", "{}"] * 2)
+        assert problems_of(faulty, parse_label(aigc["AIGC"]), digest) == []
+
+
+def test_ids_are_unique_and_in_the_order_of_time(faulty: Faulty) -> None:
+    ids = []
+    for _ in range(5):
+        ids.append(header_label(faulty.chat()).produce_id)
+        time.sleep(0.002)
+    assert ids == sorted(set(ids))
+
+
+def test_a_cut_answer_is_labelled_and_a_refusal_is_not(faulty: Faulty) -> None:
+    faulty.engine.script = Script([{"content": "限时优惠！"}, {"content": "本店出售冰毒。"}, {"content": "量大"}])
+    for stream in (False, True):
+        response = faulty.chat(stream=stream, stream_options={"include_usage": True} if stream else None)
+        texts, finish, aigc = choices_of(response)
+        assert finish == {0: "content_filter"}
+        assert problems_of(faulty, parse_label(aigc["AIGC"]), digest_of_texts([texts[0]])) == []
+    refused = faulty.chat(messages=[{"role": "user", "content": "出售冰毒"}])
+    assert refused.status_code == 400
+    assert "x-aigc" not in refused.headers
+    assert record(faulty, refused.headers["x-request-id"])["label_position"] is None
+
+
+def test_a_stream_that_breaks_off_was_labelled_in_its_header(faulty: Faulty) -> None:
+    faulty.engine.script = Script(DELTAS, fault="die_midway", fault_after=2)
+    response = faulty.chat(stream=True)
+    assert problems_of(faulty, header_label(response), None) == []
+    *_, error = events(response)
+    assert "error" in error
+
+
+def test_an_engine_that_never_says_that_it_is_over(faulty: Faulty) -> None:
+    faulty.engine.script = Script(DELTAS, finish_reason=None)  # type: ignore[arg-type]
+    response = faulty.chat(stream=True)
+    *_, last = events(response)
+    assert last["choices"] == []
+    assert problems_of(faulty, parse_label(last["aigc"]["AIGC"]), digest_of_texts(["轻便耐用。"])) == []
+    assert response.text.endswith("data: [DONE]\n\n")
+
+
+# The visible text.
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "completions"])
+@pytest.mark.parametrize("position", ["start", "end", "both", "corner"])
+def test_the_text_stands_where_the_key_wants_it(
+    faulty: Faulty, key_with: Callable[[str], str], position: str, path: str
+) -> None:
+    want = {
+        "start": f"{ZH}\n\n轻便耐用。",
+        "end": f"轻便耐用。\n\n{ZH}",
+        "both": f"{ZH}\n\n轻便耐用。\n\n{ZH}",
+        "corner": "轻便耐用。",
+    }[position]
+    for stream in (False, True):
+        faulty.engine.script = Script(DELTAS, choices=3)
+        response = ask(faulty, key_with(position), path=path, stream=stream, n=3)
+        texts, finish, aigc = choices_of(response)
+        assert texts == {0: want, 1: want, 2: want}
+        assert finish == {0: "stop", 1: "stop", 2: "stop"}
+        assert aigc["position"] == position
+        assert problems_of(faulty, parse_label(aigc["AIGC"]), digest_of_texts([want] * 3)) == []
+        row = record(faulty, response.headers["x-request-id"])
+        assert row["label_position"] == position
+        assert row["label_characters"] == 3 * (len(want) - len("轻便耐用。"))
+
+
+def test_in_a_stream_the_text_is_the_first_and_the_last_thing_said(
+    faulty: Faulty, key_with: Callable[[str], str]
+) -> None:
+    faulty.engine.script = Script([*DELTAS, {"content": "电话138001"}])
+    response = ask(faulty, key_with("both"), stream=True, stream_options={"include_usage": True})
+    *said, ending, usage = list(events(response))
+    deltas = [event["choices"][0]["delta"].get("content") or "" for event in said]
+    assert next(text for text in deltas if text).startswith(ZH)
+    assert deltas[-1].endswith(ZH)
+    assert "电话138001" in "".join(deltas), "what the gate held to the end comes before the label"
+    assert ending["choices"] == [{"index": 0, "logprobs": None, "finish_reason": "stop", "delta": {}}]
+    assert "aigc" in ending
+    assert usage["choices"] == []
+    assert usage["usage"]["completion_tokens"] == 4, "the engine's tokens, the label is not billed"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"response_format": {"type": "json_object"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}},
+        {"tools": [TOOL]},
+        {"structured_outputs": {"regex": "a"}},
+    ],
+    ids=["json_object", "json_schema", "tools", "structured"],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_never_in_what_a_program_reads(
+    faulty: Faulty, key_with: Callable[[str], str], fields: dict, stream: bool
+) -> None:
+    faulty.engine.script = Script([{"content": '{"a":'}, {"content": "1}"}])
+    texts, _, aigc = choices_of(ask(faulty, key_with("both"), stream=stream, **fields))
+    assert json.loads(texts[0]) == {"a": 1}
+    assert aigc["position"] == "corner"
+    assert aigc["notice"]["zh"] == ZH
+
+
+@pytest.mark.parametrize("fields", [{"response_format": {"type": "text"}}, {"tools": [TOOL], "tool_choice": "none"}])
+def test_text_answers_get_it_all_the_same(faulty: Faulty, key_with: Callable[[str], str], fields: dict) -> None:
+    faulty.engine.script = Script(DELTAS)
+    assert choices_of(ask(faulty, key_with("end"), **fields))[0][0].endswith(ZH)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_without_text_gets_none(faulty: Faulty, key_with: Callable[[str], str], stream: bool) -> None:
+    faulty.engine.script = Script([{"role": "assistant", "content": ""}, CALL], finish_reason="tool_calls")
+    texts, finish, _ = choices_of(ask(faulty, key_with("both"), stream=stream))
+    assert texts == {0: ""}
+    assert finish == {0: "tool_calls"}
+
+
+def test_a_cut_answer_has_its_text_after_what_was_released(faulty: Faulty, key_with: Callable[[str], str]) -> None:
+    faulty.engine.script = Script([{"content": "限时优惠！"}, {"content": "本店出售冰毒。"}])
+    streamed = choices_of(ask(faulty, key_with("end"), stream=True))
+    whole = choices_of(ask(faulty, key_with("end")))
+    assert streamed[:2] == whole[:2]
+    assert whole[0][0].endswith(f"\n\n{ZH}")
+    assert whole[1] == {0: "content_filter"}
+
+
+def test_a_key_changes_its_position(faulty: Faulty) -> None:
+    made = run_opcgate("keys", "create", "--name", "moving", "--config", config_of(faulty))
+    key, key_id = made.stdout.strip(), made.stderr.partition(":")[0]
+    faulty.engine.script = Script(DELTAS)
+    assert choices_of(ask(faulty, key))[2]["position"] == "corner"
+    assert run_opcgate("keys", "label", key_id, "--position", "start", "--config", config_of(faulty)).returncode == 0
+    _wait_for(lambda: choices_of(ask(faulty, key))[2]["position"] == "start")
+    assert run_opcgate("keys", "label", key_id, "--position", "default", "--config", config_of(faulty)).returncode == 0
+    _wait_for(lambda: choices_of(ask(faulty, key))[2]["position"] == "corner")
+    wrong = run_opcgate("keys", "label", key_id, "--position", "top", "--config", config_of(faulty))
+    assert wrong.returncode == 2
+    assert "start, end, both, corner" in wrong.stderr
+
+
+# Without the visible text.
+
+
+def test_without_an_agreement_no_answer_goes_out_unlabelled(faulty: Faulty) -> None:
+    before = len(faulty.engine.seen.bodies)
+    response = ask(faulty, faulty.key, label="none")
+    assert response.status_code == 403
+    error = response.json()["error"]
+    assert (error["code"], error["type"]) == ("label_agreement_required", "permission_error")
+    assert "agreement" in error["message"]
+    assert "协议" in error["message"]
+    assert len(faulty.engine.seen.bodies) == before, "the engine was not asked"
+    assert record(faulty, response.headers["x-request-id"])["label_position"] is None
+    wrong = ask(faulty, faulty.key, label="no")
+    assert wrong.status_code == 400
+    assert wrong.json()["error"]["param"] == "x-opcgate-label"
+
+
+def test_with_an_agreement_the_text_is_left_out_and_that_is_recorded(faulty: Faulty) -> None:
+    config = config_of(faulty)
+    made = run_opcgate("keys", "create", "--name", "agreed", "--label-position", "both", "--config", config)
+    key, key_id = made.stdout.strip(), made.stderr.partition(":")[0]
+    faulty.engine.script = Script(DELTAS)
+    old = run_opcgate("keys", "agree", key_id, "--by", "张三", "--version", "0", "--config", config)
+    assert "version 1 is in force" in old.stderr
+    assert ask(faulty, key, label="none").status_code == 403, "an old version permits nothing"
+    assert run_opcgate("keys", "agree", key_id, "--by", "张三 2026-17", "--config", config).returncode == 0
+    _wait_for(lambda: ask(faulty, key, label="none").status_code == 200)
+    for stream in (False, True):
+        response = ask(faulty, key, label="none", stream=stream)
+        texts, _, aigc = choices_of(response)
+        assert texts == {0: "轻便耐用。"}
+        assert set(aigc) == {"AIGC", "position"}
+        assert aigc["position"] == "none"
+        assert problems_of(faulty, parse_label(aigc["AIGC"]), digest_of_texts(["轻便耐用。"])) == []
+        row = record(faulty, response.headers["x-request-id"])
+        assert row["label_position"] == "none"
+        assert agreement(faulty.database, row["label_agreement"]) == (key_id, "1", "张三 2026-17", None)
+    labelled = ask(faulty, key)
+    assert choices_of(labelled)[0][0].count(ZH) == 2, "only where it is asked for"
+    assert record(faulty, labelled.headers["x-request-id"])["label_agreement"] is None
+    assert run_opcgate("keys", "withdraw", key_id, "--config", config).returncode == 0
+    _wait_for(lambda: ask(faulty, key, label="none").status_code == 403)
+    listed = run_opcgate("keys", "agreements", "--config", config).stdout
+    assert listed.count(key_id) == 2, "ended agreements stay on the list"
+    again = run_opcgate("keys", "withdraw", key_id, "--config", config)
+    assert again.returncode == 2
+    assert run_opcgate("keys", "agree", "key_none", "--by", "x", "--config", config).returncode == 2
+
+
+def agreement(database: Path, row_id: int) -> tuple:
+    with sqlite3.connect(database) as connection:
+        found = connection.execute("SELECT * FROM label_agreements WHERE id = ?", (row_id,))
+        row = dict(zip([column[0] for column in found.description], found.fetchone(), strict=True))
+    assert row["agreed_at"]
+    return row["key_id"], row["version"], row["agreed_by"], row["withdrawn_at"]
+
+
+# What SDKs make of it.
+
+
+def test_the_openai_sdk_reads_the_label(faulty: Faulty, key_with: Callable[[str], str]) -> None:
+    client = openai.OpenAI(base_url=f"{faulty.url}/v1", api_key=key_with("end"), max_retries=0)
+    messages: list[Any] = [{"role": "user", "content": "写"}]
+    faulty.engine.script = Script(DELTAS)
+    answer = client.chat.completions.with_raw_response.create(model="opc-starter", messages=messages)
+    completion = answer.parse()
+    assert completion.aigc["AIGC"] == json.loads(answer.headers["x-aigc"])["AIGC"]
+    assert completion.model_extra["aigc"]["notice"]["zh"] == ZH
+    chunks = list(client.chat.completions.create(model="opc-starter", messages=messages, stream=True))
+    assert [bool(chunk.model_extra and "aigc" in chunk.model_extra) for chunk in chunks[:-1]] == [False] * (
+        len(chunks) - 1
+    )
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert chunks[-1].aigc["position"] == "end"
+    with client.chat.completions.stream(model="opc-starter", messages=messages) as stream:
+        final = stream.get_final_completion()
+    assert final.choices[0].message.content == f"轻便耐用。\n\n{ZH}"
+    assert final.choices[0].finish_reason == "stop"
+    client.close()
+
+
+def _wait_for(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in 5 s"
+        time.sleep(0.05)
