@@ -138,7 +138,9 @@ class Stage:
                 async for event in events:
                     self._submit(self.answer.add(event))
                     self._changed.set()
-                    await self._written.wait()  # a slow client slows the node down, as it does without guards
+                    # A slow client slows the node down, as it does without guards.
+                    await asyncio.sleep(0)
+                    await self._written.wait()
                     while len(self._judgements) > JUDGEMENTS_AT_ONCE:
                         await asyncio.wait(self._judgements, return_when=asyncio.FIRST_COMPLETED)
             self._submit(self.answer.close())

@@ -172,6 +172,24 @@ async def test_a_guard_slower_than_the_engine_slows_the_engine_down(mode: str) -
     await asyncio.wait([line.task])
 
 
+async def test_a_client_that_reads_slowly_slows_the_engine_down() -> None:
+    taken = 0
+
+    async def engine() -> AsyncGenerator[Event]:
+        nonlocal taken
+        for number in range(1, 101):
+            taken = number
+            yield HEAD | {
+                "choices": [{"index": 0, "delta": {"content": "好"}, "logprobs": None, "finish_reason": None}]
+            }
+
+    async with aclosing(judged(engine(), [HandJudge(settings(mode="cutoff"))], request(), entry())) as events:
+        await anext(events)
+        before = taken
+        await settle()
+        assert taken <= before + 1, "events pile up for a client that does not read"
+
+
 KEYWORDS = ("卖货", "坏")
 words = st.lists(st.sampled_from(["好", "卖", "货", "坏", "。", "！？", "\n", "a b", "字" * 120, "😀"]), max_size=14)
 text = words.map("".join)
