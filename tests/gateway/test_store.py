@@ -12,8 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from configs.schema import DatabaseSettings
+from gateway.agreements import agree, list_agreements, withdraw
 from gateway.errors import Unauthorized
-from gateway.keys import KeyRing, create_key, list_keys, revoke_key
+from gateway.keys import KeyRing, create_key, list_keys, place_label, revoke_key
 from gateway.record import Recorder, RequestEntry
 from gateway.store import ApiKey, RequestRecord, migrate, open_engine, record_writer
 
@@ -97,6 +98,35 @@ async def test_the_hot_path_asks_the_database_once(database: AsyncEngine) -> Non
     async with database.begin() as connection:
         await connection.execute(text("DELETE FROM api_keys"))
     assert await ring.authenticate(bearer(key))
+
+
+async def test_agreements_are_kept_and_the_one_in_force_comes_with_the_key(database: AsyncEngine) -> None:
+    clock = Clock()
+    ring = KeyRing(database, 0, clock)
+    key_id, key = await create_key(database, "shop", label_position="start")
+    caller = await ring.authenticate(bearer(key))
+    assert (caller.label_position, caller.agreement) == ("start", None)
+    assert await agree(database, key_id, "1", "张三")
+    assert await agree(database, key_id, "2", "李四")
+    clock.now += 1
+    in_force = (await ring.authenticate(bearer(key))).agreement
+    assert in_force is not None
+    assert in_force.version == "2"
+    assert await place_label(database, key_id, None)
+    assert await withdraw(database, key_id)
+    assert not await withdraw(database, key_id)
+    clock.now += 1
+    caller = await ring.authenticate(bearer(key))
+    assert (caller.label_position, caller.agreement) == (None, None)
+    kept = [
+        (one.version, one.agreed_by, answers)
+        for one, answers in await list_agreements(database)
+        if one.key_id == key_id
+    ]
+    assert kept == [("1", "张三", 0), ("2", "李四", 0)]
+    assert await revoke_key(database, key_id)
+    assert not await agree(database, key_id, "2", "李四"), "a revoked key agrees to nothing"
+    assert not await place_label(database, "key_none", None)
 
 
 def entry(number: int) -> RequestEntry:
