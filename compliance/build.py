@@ -53,13 +53,13 @@ def build_rules(settings: ComplianceSettings) -> RuleBook:
         return {direction: _scanners(library, policy, direction) for direction in get_args(Direction)}
 
     shelf = policy_shelf(settings)
-    return RuleBook(shelf, settings.policy, compile_scanners, _version(settings), settings.deadline_seconds)
+    return RuleBook(shelf, compile_scanners, _version(settings), settings.deadline_seconds)
 
 
 def policy_shelf(settings: ComplianceSettings) -> Shelf:
     """The policies that can be named; the shipped ones where no folder has the name."""
     known = Known(load_taxonomy(_TAXONOMY).ids, frozenset({"keyword", *PII_TYPES}))
-    return Shelf((*settings.policy_folders, _CONFIGS / "policies"), known)
+    return Shelf((*settings.policy_folders, _CONFIGS / "policies"), settings.policy, known)
 
 
 def rule_files(settings: ComplianceSettings) -> tuple[Path, ...]:

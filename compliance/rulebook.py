@@ -9,7 +9,7 @@ from threading import Lock
 from compliance.matches import Scanner
 from compliance.pipeline import Pipeline
 from compliance.policies.policy import Policy
-from compliance.policies.shelf import Shelf
+from compliance.policies.shelf import DEFAULT, Shelf
 from compliance.verdict import Direction
 
 Layers = tuple[str, ...]
@@ -32,14 +32,12 @@ class RuleBook:
     def __init__(
         self,
         shelf: Shelf,
-        default: Path,
         compile_scanners: Callable[[Policy], Compiled],
         other_rules: str,
         deadline_s: float,
     ) -> None:
         """`other_rules` is a digest of everything besides the policies that decides a verdict."""
         self._shelf = shelf
-        self._default = default
         self._compile_scanners = compile_scanners
         self._other_rules = other_rules
         self._deadline_s = deadline_s
@@ -62,7 +60,7 @@ class RuleBook:
 
     def policy(self, layers: Layers = ()) -> Policy:
         """The effective policy of these layers, not compiled. Raises RulesError."""
-        return self._shelf.stack((self._default, *layers))
+        return self._shelf.stack((DEFAULT, *layers))
 
     def known_layers(self) -> tuple[Layers, ...]:
         """Every combination that was asked for so far."""
@@ -75,7 +73,7 @@ class RuleBook:
 
     def policy_files(self) -> tuple[Path, ...]:
         """Every policy file that can be asked for or was."""
-        return tuple(dict.fromkeys((self._default, *self._shelf.paths().values(), *self._shelf.used())))
+        return tuple(dict.fromkeys((*self._shelf.paths().values(), *self._shelf.used())))
 
     def _pipeline(self, policy: Policy) -> Pipeline:
         digest = policy.digest()

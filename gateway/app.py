@@ -11,12 +11,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from compliance.build import build_pipeline
 from compliance.guards.build import build_guards
 from compliance.guards.guard import Guard
 from compliance.labels.labels import build_labels
-from compliance.pipeline import Pipeline
-from configs.loader import load_catalog
+from configs.loader import SettingsError, load_catalog
 from configs.schema import Settings
 from gateway import health
 from gateway.chat import Gateway
@@ -30,7 +28,9 @@ from gateway.nodes import Nodes
 from gateway.quota import Quota
 from gateway.record import Recorder
 from gateway.request import SURFACES
+from gateway.rules import Rules
 from gateway.store import migrate, open_engine, record_writer
+from gateway.suspension import Suspensions
 from gateway.upstream import HttpTransport, Transport
 from models.catalog import Catalog, ServedModel
 
@@ -41,17 +41,18 @@ def build_app(
     settings: Settings, *, transport: Transport | None = None, clock: Callable[[], float] = time.time
 ) -> FastAPI:
     """The gateway as an ASGI application. `transport` and `clock` are the seams for tests."""
-    pipeline = build_pipeline(settings.compliance)
+    rules = Rules(settings.compliance)
     guards = build_guards(settings.guards)
     secrets = guard_keys(guards)
     labelling = Labelling(build_labels(settings.labels), settings.labels)
     catalog = Catalog(load_catalog(settings.catalog))
     wanted = dict.fromkeys(model for node in settings.nodes for model in node.models)
     served = catalog.served(tuple(wanted))
+    _reject_unserved(settings.compliance.models, served)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running_gateway(settings, pipeline, guards, secrets, labelling, served, transport, clock) as gateway:
+        async with running_gateway(settings, rules, guards, secrets, labelling, served, transport, clock) as gateway:
             app.state.gateway = gateway
             app.state.started_at = clock()
             for surface in SURFACES:
@@ -66,10 +67,17 @@ def build_app(
     return app
 
 
+def _reject_unserved(policies: dict[str, str], served: dict[str, ServedModel]) -> None:
+    """A policy for a model that nobody serves is a misspelt id, and the model meant would go without its policy."""
+    for model in policies:
+        if model not in served:
+            raise SettingsError(f"compliance.models.{model}: no node serves this model; use one of {', '.join(served)}")
+
+
 @asynccontextmanager
 async def running_gateway(
     settings: Settings,
-    pipeline: Pipeline,
+    rules: Rules,
     guards: tuple[Guard, ...],
     secrets: dict[str, str],
     labelling: Labelling,
@@ -78,7 +86,7 @@ async def running_gateway(
     clock: Callable[[], float],
 ) -> AsyncIterator[Gateway]:
     """What lives inside the event loop: database, connections, probes, the recorder; closed in reverse order."""
-    pipeline.warm_up()
+    rules.warm_up()
     await migrate(settings.database)
     async with AsyncExitStack() as stack:
         engine = open_engine(settings.database)
@@ -92,13 +100,18 @@ async def running_gateway(
         nodes = Nodes(settings.nodes, served, wire, settings.upstream)
         nodes.start()
         stack.push_async_callback(nodes.close)
+        suspensions = Suspensions(engine, clock)
+        stack.push_async_callback(suspensions.close)
+        rules.start()
+        stack.push_async_callback(rules.close)
         # What start-up made stays for good; a full collection that walks it would stop every stream for a while.
         gc.collect()
         gc.freeze()
         yield Gateway(
             keys=KeyRing(engine, settings.database.key_cache_seconds, clock),
             quota=Quota(settings.limits.concurrent_requests_per_key),
-            pipeline=pipeline,
+            rules=rules,
+            suspensions=suspensions,
             judges=judges,
             labelling=labelling,
             nodes=nodes,

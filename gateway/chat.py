@@ -6,15 +6,16 @@ event.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.pipeline import Pipeline
-from gateway.errors import ClientGone, GatewayError, PromptRefused, RecordFailed
-from gateway.guard import AnswerGuard, last_usage
+from compliance.verdict import Action, Finding
+from gateway.errors import ClientGone, GatewayError, KeySuspended, PromptRefused, RecordFailed
+from gateway.guard import AnswerGuard, choices_asked, last_usage
 from gateway.guard_client import Judges
 from gateway.judging import judge_prompt, judged
 from gateway.keys import KeyRing
@@ -25,6 +26,9 @@ from gateway.prompt import scan_prompt
 from gateway.quota import Quota
 from gateway.record import Recorder, RequestEntry
 from gateway.request import CheckedRequest, Surface, parse_request
+from gateway.rules import Rules
+from gateway.set_answer import set_answer_events, speaks_chinese
+from gateway.suspension import Suspensions
 from gateway.upstream import Event, Transport
 from models.catalog import ServedModel
 
@@ -37,7 +41,8 @@ class Gateway:
 
     keys: KeyRing
     quota: Quota
-    pipeline: Pipeline
+    rules: Rules
+    suspensions: Suspensions
     judges: Judges
     labelling: Labelling
     nodes: Nodes
@@ -46,6 +51,11 @@ class Gateway:
     metrics: Metrics
     clock: Callable[[], float]
     max_choices: int
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The default policy's pipeline."""
+        return self.rules.default.pipeline
 
 
 async def answer(
@@ -65,12 +75,18 @@ async def answer(
         with gateway.quota.reserve(caller):
             request, model = await checked(gateway, surface, read_body, entry)
             label = gateway.labelling.begin(request, caller, entry)
-            await scan_prompt(gateway.pipeline, request, entry)
+            rules = await gateway.rules.of(caller, model.id)
+            entry.under(rules)
+            replaced = await scan_prompt(rules.pipeline, request, entry)
+            if replaced is not None:
+                for event in instead(gateway, request, rules.pipeline, replaced, entry):
+                    yield event
+                return
             if gateway.judges.prompt:
                 await judge_prompt(gateway.judges.prompt, request, entry)
             with gateway.nodes.pick(model) as node:
                 entry.node = node.name
-                safe = guarded(gateway, request, model, node, entry)
+                safe = guarded(gateway, rules.pipeline, request, model, node, entry)
                 if gateway.judges.output:
                     safe = judged(safe, gateway.judges.output, request, entry)
                 async with aclosing(safe) as events:
@@ -94,11 +110,21 @@ async def checked(
     return request, model
 
 
+def instead(
+    gateway: Gateway, request: CheckedRequest, pipeline: Pipeline, replaced: Finding, entry: RequestEntry
+) -> Iterator[Event]:
+    """The set answer to a prompt that the policy replaces; no node is asked."""
+    entry.outcome = "replaced"
+    entry.first_byte_at = gateway.clock()
+    text = pipeline.answers.text(replaced.risk, chinese=speaks_chinese(request)) if pipeline.answers else ""
+    yield from set_answer_events(request, text, choices_asked(request.body), entry, gateway.clock())
+
+
 async def guarded(
-    gateway: Gateway, request: CheckedRequest, model: ServedModel, node: Node, entry: RequestEntry
+    gateway: Gateway, pipeline: Pipeline, request: CheckedRequest, model: ServedModel, node: Node, entry: RequestEntry
 ) -> AsyncGenerator[Event]:
     """The node's events with only what the pipeline lets through."""
-    guard = AnswerGuard(gateway.pipeline, request, entry)
+    guard = AnswerGuard(pipeline, request, entry)
     url = node.settings.url + request.surface.path
     body = request.upstream_body(model.served_name)
     async with aclosing(gateway.transport.events(url, body, stream=request.stream)) as events:
@@ -121,6 +147,10 @@ async def settled(gateway: Gateway, entry: RequestEntry) -> AsyncIterator[None]:
     except GatewayError as error:
         entry.outcome = _outcome_of(error)
         entry.error_code = error.code or error.type
+        if isinstance(error, KeySuspended):
+            entry.key_id = error.key_id
+        elif isinstance(error, PromptRefused):
+            entry.broke_rules("prompt", Action.block)
         raise
     except BaseException as error:
         entry.outcome = "client_gone" if isinstance(error, GONE) else "failed"
@@ -129,7 +159,8 @@ async def settled(gateway: Gateway, entry: RequestEntry) -> AsyncIterator[None]:
         ended_at = gateway.clock()
         gateway.metrics.count(entry, ended_at)
         if entry.key_id is not None:  # callers without a key are counted, but can't fill the database
-            await settle(gateway, entry, ended_at)
+            work = settle(gateway, entry, ended_at)
+            await (work if entry.violation is None else gateway.suspensions.uncut(work))
 
 
 def _outcome_of(error: GatewayError) -> str:
@@ -142,5 +173,8 @@ async def settle(gateway: Gateway, entry: RequestEntry, ended_at: float) -> None
     """Commit the request's row. Raises RecordFailed when it can't: an answer without a record is none."""
     try:
         await gateway.recorder.settle(entry.row(ended_at))
+        if entry.violation is not None and entry.key_id is not None:
+            await gateway.suspensions.count(entry)
+            gateway.keys.forget(entry.key_id)
     except SQLAlchemyError as error:
         raise RecordFailed("The request could not be recorded; try again. 请求未能记录，请重试。") from error

@@ -47,19 +47,29 @@ def create(
     name: Annotated[str, typer.Option(help="What the key is for.")],
     days: Annotated[float | None, typer.Option(min=0, help="Valid for so many days; default without end.")] = None,
     label_position: Annotated[str | None, typer.Option(help=POSITION_HELP)] = None,
+    policy: Annotated[str | None, typer.Option(help="Policy of this key, laid over its model's.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="Whose key it is; compliance.tenants may give it a policy.")
+    ] = None,
     config: ConfigPath = None,
 ) -> None:
     """Create a key and print it; it is stored as a digest and can't be shown again. / 新建密钥。"""
+    from gateway.key_cli import check_policy
     from gateway.keys import create_key
     from gateway.store import with_database
 
     if not name.strip() or len(name) > 100:
         _fail("--name must have 1 to 100 characters. 名称须为 1 至 100 个字符。")
     position = _position(label_position)
+    settings = _settings(config)
+    if policy is not None:
+        check_policy(settings, policy)
     key_id, key = asyncio.run(
         with_database(
-            _settings(config).database,
-            lambda engine: create_key(engine, name.strip(), days=days, label_position=position),
+            settings.database,
+            lambda engine: create_key(
+                engine, name.strip(), days=days, label_position=position, policy=policy, tenant=tenant
+            ),
         )
     )
     Console(stderr=True).print(f"{key_id}: keep the key below, it is shown only once. 请妥善保存，密钥只显示一次。")
@@ -69,13 +79,14 @@ def create(
 @keys.command("list")
 def list_command(config: ConfigPath = None) -> None:
     """List the keys by id; the keys themselves are not stored. / 列出密钥。"""
+    from gateway.key_cli import suspension_of
     from gateway.keys import list_keys
     from gateway.store import with_database
 
-    table = Table("id", "name", "created", "expires", "revoked")
+    table = Table("id", "name", "created", "expires", "revoked", "suspended", "policy")
     for row in asyncio.run(with_database(_settings(config).database, list_keys)):
         moments = [f"{one:%Y-%m-%d %H:%M}" if one else "" for one in (row.created_at, row.expires_at, row.revoked_at)]
-        table.add_row(row.id, row.name, *moments)
+        table.add_row(row.id, row.name, *moments, suspension_of(row), row.policy or "")
     Console().print(table)
 
 
@@ -166,6 +177,46 @@ def _position(chosen: str | None) -> LabelPosition | None:
     if chosen is None or chosen in get_args(LabelPosition):
         return cast("LabelPosition | None", chosen)
     _fail(f"the label's position is one of {', '.join(get_args(LabelPosition))}. 标识位置请用上述值之一。")
+
+
+@keys.command()
+def policy(
+    key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")],
+    name: Annotated[str | None, typer.Argument(help="From `policy list`; left out: none of its own.")] = None,
+    config: ConfigPath = None,
+) -> None:
+    """Give a key a policy of its own, or none. / 为密钥指定策略。"""
+    from gateway.key_cli import give_policy
+
+    give_policy(_settings(config), key_id, name)
+
+
+@keys.command()
+def suspend(
+    key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")],
+    hours: Annotated[float | None, typer.Option(min=0.01, help="Default: until it is restored.")] = None,
+    config: ConfigPath = None,
+) -> None:
+    """Suspend a key: 403 for every request; running gateways notice within the cache's time. / 暂停密钥。"""
+    from gateway.key_cli import suspend_now
+
+    suspend_now(_settings(config), key_id, hours)
+
+
+@keys.command()
+def restore(key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")], config: ConfigPath = None) -> None:
+    """Lift a suspension; violations before it no longer count. / 恢复被暂停的密钥。"""
+    from gateway.key_cli import restore_now
+
+    restore_now(_settings(config), key_id)
+
+
+@keys.command()
+def show(key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")], config: ConfigPath = None) -> None:
+    """Show a key's policy, state and last violations. / 显示密钥的策略、状态与最近的违规。"""
+    from gateway.key_cli import print_key
+
+    print_key(_settings(config), key_id)
 
 
 def _settings(config: Path | None) -> Settings:

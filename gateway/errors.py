@@ -9,9 +9,11 @@ GatewayError
 │   ├── MethodNotAllowed    405
 │   └── LabelAgreementRequired 403  an answer without visible label, and no recorded agreement
 ├── Unauthorized            401  no key, unknown key, revoked or expired key
+│   └── KeySuspended        403  it broke the policy too often, or an operator says so
 ├── PromptRefused           400  the compliance pipeline blocks the prompt
 ├── RateLimited             429  too many requests at once for this key
 ├── ScanFailed              503  a scanner failed: nothing was let through
+├── PolicyUnavailable       503  the policy of the key or model can't be used
 ├── RecordFailed            503  the request's record can't be committed
 ├── NodeUnavailable         503  no node can take the request
 ├── NodeFailed              502  the node died or answered nonsense
@@ -114,6 +116,18 @@ class Unauthorized(GatewayError):
     code = "invalid_api_key"
 
 
+class KeySuspended(Unauthorized):
+    """The key may not be used for now. `key_id` lets the refusal be recorded."""
+
+    status = 403
+    type = "permission_error"
+    code = "key_suspended"
+
+    def __init__(self, message: str, *, param: str | None = None, key_id: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.key_id = key_id
+
+
 class PromptRefused(GatewayError):
     """The compliance pipeline blocks the prompt; `param` names the field that holds the span."""
 
@@ -137,6 +151,14 @@ class ScanFailed(GatewayError):
     status = 503
     code = "scan_failed"
     retry_after_seconds = 1
+
+
+class PolicyUnavailable(GatewayError):
+    """The policy that this key or model names can't be used, and without it nothing is served."""
+
+    status = 503
+    code = "policy_unavailable"
+    retry_after_seconds = 5
 
 
 class RecordFailed(GatewayError):

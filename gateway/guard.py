@@ -8,11 +8,12 @@ from typing import Any, Literal
 
 from compliance.gate import Gate, Release
 from compliance.pipeline import Pipeline
-from compliance.verdict import ScannerError
+from compliance.verdict import Action, Finding, ScannerError
 from gateway.errors import NodeFailed, ScanFailed
 from gateway.logprobs import LogprobHold
 from gateway.record import RequestEntry
 from gateway.request import CheckedRequest
+from gateway.set_answer import speaks_chinese
 from gateway.surfaces.chat import TEXT_FIELDS
 from gateway.upstream import Event
 
@@ -58,8 +59,10 @@ class AnswerGuard:
         out["model"] = self._request.model
         out["choices"] = []
         for choice in event["choices"]:
-            guarded = self._guard_of(choice["index"]).apply(choice)
+            guard = self._guard_of(choice["index"])
+            guarded = guard.apply(choice)
             if guarded is not None:
+                self._answer_instead(guarded, guard)
                 out["choices"].append(guarded)
         self._count(event)
         usage = self._visible_usage(event)
@@ -68,6 +71,20 @@ class AnswerGuard:
         if not out["choices"] and (event["choices"] or usage is None):
             return None
         return out
+
+    def _answer_instead(self, choice: dict[str, Any], guard: "ChoiceGuard") -> None:
+        """Where the policy replaced the text, the set answer follows what had been released."""
+        stopping = guard.stopping
+        if stopping is None or stopping.action is not Action.substitute or self._pipeline.answers is None:
+            return
+        answer = self._pipeline.answers.text(stopping.risk, chinese=speaks_chinese(self._request))
+        if guard.has_said:
+            answer = "\n" + answer
+        if "text" in choice:
+            choice["text"] += answer
+        else:
+            part = choice["message" if "message" in choice else "delta"]
+            part["content"] = (part.get("content") or "") + answer
 
     def _guard_of(self, index: int) -> "ChoiceGuard":
         if index not in self._choices:
@@ -109,6 +126,8 @@ class ChoiceGuard:
         self._closing = False
         self.blocked = False
         self.ended = False
+        self.has_said = False
+        self.stopping: Finding | None = None
 
     def apply(self, choice: dict[str, Any]) -> dict[str, Any] | None:
         """The choice as it may go out now, or None when all of it is held back or it was cut before."""
@@ -208,8 +227,12 @@ class ChoiceGuard:
         ranges = self._entry.released.setdefault(where, {"decided_to": 0, "covered": []})
         ranges["decided_to"] = release.end
         ranges["covered"].extend([list(span) for span in release.masked])
-        if release.blocked:
+        if release.blocked and not self.blocked:
             self.blocked = ranges["cut"] = True
+            self.stopping = release.findings[-1]
+            self._entry.broke_rules("output", self.stopping.action)
+        if release.text and name in LOGPROB_FIELDS:
+            self.has_said = True
         if self._logprobs is not None and name in LOGPROB_FIELDS:
             self._logprobs.decide(release.end, release.masked)
         return release.text

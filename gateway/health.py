@@ -25,19 +25,23 @@ async def live() -> dict[str, str]:
 
 @router.get("/readyz", tags=["health"])
 async def ready(request: Request, response: Response) -> dict[str, Any]:
-    """200 once every node has answered a one-token completion for each of its models, else 503."""
+    """200 once every node has answered a one-token completion for each of its models, else 503.
+
+    `rules.stale`: changed rule files cannot be used, and the rules before them are in force.
+    """
     gateway = _gateway(request)
     nodes = {name: "ready" if is_ready else "waiting" for name, is_ready, _ in gateway.nodes.states()}
     if not gateway.nodes.all_ready:
         response.status_code = 503
-    return {"status": "ready" if gateway.nodes.all_ready else "waiting", "nodes": nodes}
+    rules = {"version": gateway.pipeline.version, "stale": gateway.rules.problem is not None}
+    return {"status": "ready" if gateway.nodes.all_ready else "waiting", "nodes": nodes, "rules": rules}
 
 
 @router.get("/metrics", tags=["health"])
 async def metrics(request: Request) -> Response:
     """Prometheus text exposition."""
     gateway = _gateway(request)
-    return Response(gateway.metrics.exposition(gateway.nodes), media_type="text/plain; version=0.0.4")
+    return Response(gateway.metrics.exposition(gateway.nodes, gateway.rules), media_type="text/plain; version=0.0.4")
 
 
 async def _authenticated(request: Request, authorization: Annotated[str | None, Header()] = None) -> None:

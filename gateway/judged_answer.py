@@ -89,7 +89,7 @@ class JudgedAnswer:
             return
         field = piece.field
         piece.findings += findings
-        if strictest(findings).stops:
+        if strictest(findings).stops and not self._entry.dry_run:
             piece.blocked = True
             field.choice.cut_now |= guard in self._cutoff
         piece.failed |= failed

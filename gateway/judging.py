@@ -38,7 +38,7 @@ async def judge_prompt(judges: Sequence[Judge], request: CheckedRequest, entry: 
         findings = _refused(judge, answer, entry, UNCHECKED_PROMPT) if isinstance(answer, GuardFailed) else answer
         entry.add_findings(where, findings)
         stopping = next((one for one in findings if one.action.stops), None)
-        if stopping is not None:
+        if stopping is not None and not entry.dry_run:
             raise PromptRefused(
                 f"The prompt was refused by the content policy: {stopping.risk} (guard {judge.settings.name}) in "
                 f"'{where}'. 提示词违反内容安全策略，请修改后重试。",

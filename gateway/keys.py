@@ -1,6 +1,7 @@
 """API keys: made here once, shown once, stored as a digest, and looked up through a short-lived cache."""
 
 import hashlib
+import math
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from configs.schema import LabelPosition
 from gateway.agreements import Agreement, agreement_of
-from gateway.errors import Unauthorized
+from gateway.errors import KeySuspended, Unauthorized
 from gateway.store import ApiKey
+from gateway.suspension import suspended_until
 
 PREFIX = "opc-"
 MAX_CACHED = 10_000
@@ -20,12 +22,18 @@ MAX_CACHED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the key's id (never the key) and until when it is valid (Unix seconds, None is for ever)."""
+    """Who asks: the key's id (never the key) and until when it is valid (Unix seconds, None is for ever).
+
+    `suspended_until` is infinite until an operator lifts it.
+    """
 
     key_id: str
     expires_at: float | None
     label_position: LabelPosition | None = None
     agreement: Agreement | None = None
+    policy: str | None = None
+    tenant: str | None = None
+    suspended_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,13 @@ class _Cached:
 
 
 async def create_key(
-    engine: AsyncEngine, name: str, *, days: float | None = None, label_position: LabelPosition | None = None
+    engine: AsyncEngine,
+    name: str,
+    *,
+    days: float | None = None,
+    label_position: LabelPosition | None = None,
+    policy: str | None = None,
+    tenant: str | None = None,
 ) -> tuple[str, str]:
     """Store a new key and return (id, key). The key itself can't be had again."""
     key = PREFIX + secrets.token_urlsafe(32)
@@ -50,6 +64,8 @@ async def create_key(
                 created_at=now,
                 expires_at=None if days is None else now + timedelta(days=days),
                 label_position=label_position,
+                policy=policy,
+                tenant=tenant,
             )
         )
     return key_id, key
@@ -68,6 +84,13 @@ async def place_label(engine: AsyncEngine, key_id: str, position: LabelPosition 
     """Set where a key's answers show their label, None for the deployment's default; False for an unknown key."""
     async with engine.begin() as connection:
         done = await connection.execute(update(ApiKey).where(ApiKey.id == key_id).values(label_position=position))
+    return bool(done.rowcount)
+
+
+async def set_policy(engine: AsyncEngine, key_id: str, policy: str | None) -> bool:
+    """Give a key a policy of its own, or none; False when there is no such key."""
+    async with engine.begin() as connection:
+        done = await connection.execute(update(ApiKey).where(ApiKey.id == key_id).values(policy=policy))
     return bool(done.rowcount)
 
 
@@ -107,12 +130,18 @@ class KeyRing:
         caller = cached.caller
         if caller is None or (caller.expires_at is not None and caller.expires_at <= now):
             raise Unauthorized("This API key isn't valid (any more). API 密钥无效或已过期。")
+        if caller.suspended_until is not None and caller.suspended_until > now:
+            raise KeySuspended(_suspension(caller.suspended_until), key_id=caller.key_id)
         return caller
 
+    def forget(self, key_id: str) -> None:
+        """Look this key up again at its next request: something about it has changed."""
+        for digest, cached in list(self._cache.items()):
+            if cached.caller is not None and cached.caller.key_id == key_id:
+                del self._cache[digest]
+
     async def _look_up(self, digest: str) -> Caller | None:
-        query = select(ApiKey.id, ApiKey.expires_at, ApiKey.label_position).where(
-            ApiKey.digest == digest, ApiKey.revoked_at.is_(None)
-        )
+        query = select(*ApiKey.__table__.columns).where(ApiKey.digest == digest, ApiKey.revoked_at.is_(None))
         async with self._engine.connect() as connection:
             row = (await connection.execute(query)).first()
             if row is None:
@@ -121,7 +150,29 @@ class KeyRing:
         expires: datetime | None = row.expires_at
         if expires is not None and expires.tzinfo is None:
             expires = expires.replace(tzinfo=UTC)  # SQLite keeps no time zone; we write UTC
-        return Caller(row.id, expires.timestamp() if expires else None, row.label_position, agreement)
+        return Caller(
+            row.id,
+            expires.timestamp() if expires else None,
+            label_position=row.label_position,
+            agreement=agreement,
+            policy=row.policy,
+            tenant=row.tenant,
+            suspended_until=suspended_until(row.suspended_at, row.suspended_until, row.restored_at),
+        )
+
+
+def _suspension(until: float) -> str:
+    """What a suspended caller is told."""
+    if until == math.inf:
+        return (
+            "This API key is suspended for breaking the content policy; only the operator can restore it. "
+            "该密钥因违反内容安全策略已暂停使用，须由运营方恢复。"
+        )
+    moment = f"{datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC"
+    return (
+        f"This API key is suspended until {moment} for breaking the content policy; ask the operator if that is wrong. "
+        f"该密钥因违反内容安全策略暂停使用至 {moment}，如有异议请联系运营方。"
+    )
 
 
 def _bearer(authorization: bytes | None) -> str | None:

@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from gateway.nodes import Nodes
 from gateway.record import RequestEntry
+from gateway.rules import Rules
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
@@ -29,6 +30,14 @@ class Metrics:
         self._node_ready = Gauge(
             "opcgate_node_ready", "1 when the node answers for its models.", ["node"], registry=registry
         )
+        self._rules_stale = Gauge(
+            "opcgate_rules_stale",
+            "1 while changed rule files cannot be used.",
+            registry=registry,
+        )
+        self._rules_reloads = Gauge(
+            "opcgate_rules_reloads", "How often new rules took over since the start.", registry=registry
+        )
         self._node_open = Gauge("opcgate_node_open_requests", "Open requests per node.", ["node"], registry=registry)
 
     def count(self, entry: RequestEntry, ended_at: float) -> None:
@@ -44,10 +53,12 @@ class Metrics:
             self._tokens.labels(model, "completion").inc(entry.completion_tokens)
         for one in entry.findings:
             direction = "output" if one["where"].startswith("choices.") else "prompt"
-            self._findings.labels(direction, one["risk"], one["action"]).inc()
+            self._findings.labels(direction, one["risk"], "dry_run" if one.get("dry_run") else one["action"]).inc()
 
-    def exposition(self, nodes: Nodes) -> bytes:
+    def exposition(self, nodes: Nodes, rules: Rules) -> bytes:
         """The text that `/metrics` answers with."""
+        self._rules_stale.set(rules.problem is not None)
+        self._rules_reloads.set(rules.reloads)
         for name, ready, open_requests in nodes.states():
             self._node_ready.labels(name).set(ready)
             self._node_open.labels(name).set(open_requests)

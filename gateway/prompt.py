@@ -13,19 +13,20 @@ from gateway.surfaces.shape import Place
 INLINE_CHARS = 20_000
 
 
-async def scan_prompt(pipeline: Pipeline, request: CheckedRequest, entry: RequestEntry) -> None:
+async def scan_prompt(pipeline: Pipeline, request: CheckedRequest, entry: RequestEntry) -> Finding | None:
     """Scan all text of a prompt and put masked text in its place.
 
-    Raises PromptRefused when a span is blocked and ScanFailed when a scanner fails.
+    Returns the first finding that the policy wants answered by a set answer. Raises PromptRefused when a span is
+    blocked and ScanFailed when a scanner fails.
     """
     places = list(request.places())
     if sum(len(place.text) for place in places) > INLINE_CHARS:
-        await asyncio.to_thread(_scan, pipeline, places, entry)
-    else:
-        _scan(pipeline, places, entry)
+        return await asyncio.to_thread(_scan, pipeline, places, entry)
+    return _scan(pipeline, places, entry)
 
 
-def _scan(pipeline: Pipeline, places: list[Place], entry: RequestEntry) -> None:
+def _scan(pipeline: Pipeline, places: list[Place], entry: RequestEntry) -> Finding | None:
+    replaced: Finding | None = None
     for place in places:
         try:
             verdict = pipeline.scan(place.text, "prompt", surface="json" if place.kind == "json" else "text")
@@ -36,21 +37,28 @@ def _scan(pipeline: Pipeline, places: list[Place], entry: RequestEntry) -> None:
             ) from error
         if verdict.findings:
             entry.add_findings(place.param, verdict.findings)
-            _act(place, verdict)
+            if pipeline.enforce:
+                asked = _act(place, verdict, entry)
+                replaced = replaced or asked
+    return replaced
 
 
-def _act(place: Place, verdict: Verdict) -> None:
-    if verdict.action is Action.block:
-        first = next(one for one in verdict.findings if one.action is Action.block)
+def _act(place: Place, verdict: Verdict, entry: RequestEntry) -> Finding | None:
+    if verdict.action.stops:
+        first = next(one for one in verdict.findings if one.action is verdict.action)
+        if verdict.action is Action.substitute:
+            return first
+        entry.broke_rules("prompt", verdict.action)
         raise PromptRefused(_why(place, first), param=place.param)
     if verdict.action is not Action.mask:
-        return
+        return None
     if place.kind == "name":
         raise InvalidRequest(
             f"A name in '{place.param}' holds personal information and can't be masked; rename it. 字段名含个人信息。",
             param=place.param,
         )
     place.replace(verdict.released)
+    return None
 
 
 def _why(place: Place, finding: Finding) -> str:

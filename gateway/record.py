@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from compliance.verdict import Finding
+from compliance.policies.policy import RepeatedViolationRule
+from compliance.rulebook import EffectiveRules
+from compliance.verdict import Action, Direction, Finding
 from gateway.store import WriteRows
 
 GROUP = 256
@@ -37,6 +39,24 @@ class RequestEntry:
     label_characters: int | None = None
     label_agreement: int | None = None
     response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    policy: str | None = None
+    dry_run: bool = False
+    repeated_violations: RepeatedViolationRule | None = None
+    violation: str | None = None
+
+    def under(self, rules: EffectiveRules) -> None:
+        """Note which rules hold for this request."""
+        self.rules_version = rules.pipeline.version
+        self.policy = rules.policy.name
+        self.dry_run = rules.policy.dry_run
+        self.repeated_violations = rules.policy.repeated_violations
+
+    def broke_rules(self, direction: Direction, action: Action) -> None:
+        """A prompt or an output was stopped: it is a violation if the policy counts it, or suspends for it at once."""
+        if action is Action.suspend:
+            self.violation = "suspend"
+        elif action is Action.block and self.repeated_violations and direction in self.repeated_violations.count:
+            self.violation = self.violation or "block"
 
     def add_findings(self, where: str, findings: tuple[Finding, ...]) -> None:
         """Keep what a finding says, and where; never the text it covers."""
@@ -49,9 +69,12 @@ class RequestEntry:
                     "type": one.type,
                     "risk": one.risk,
                     "severity": one.severity,
+                    "scanner": one.scanner,
                     "rule": one.rule,
+                    "folding": one.folding,
                     "action": str(one.action),
                 }
+                | ({"dry_run": True} if self.dry_run else {})
             )
 
     def row(self, ended_at: float) -> dict[str, Any]:
@@ -77,6 +100,8 @@ class RequestEntry:
             "label_position": self.label_position,
             "label_characters": self.label_characters,
             "label_agreement": self.label_agreement,
+            "policy": self.policy,
+            "violation": self.violation,
         }
 
 

@@ -48,7 +48,9 @@ def run_up(settings: Settings, model: str | None) -> int:
             wait_for_engine(children[0], catalog, settings.engine, progress.update)
             children.append(_start_gateway(settings, served))
             _wait_for_gateway(children, settings, progress)
-            _, key = asyncio.run(with_database(settings.database, lambda engine: create_key(engine, "opcgate up")))
+            _, key = asyncio.run(
+                with_database(settings.database, lambda engine: create_key(engine, "opcgate up", policy="review"))
+            )
             progress.stop()
             console.print(examples(_base_url(settings), key, settings.engine.model), soft_wrap=True, markup=False)
             return watch(console, children)

@@ -71,7 +71,7 @@ def served(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     port = free_port()
     config = folder / "opcgate.yaml"
     config.write_text(yaml.safe_dump(gateway_settings(engine, port, folder)), encoding="utf-8")
-    key = run_opcgate("keys", "create", "--name", "tests", "--config", str(config)).stdout.strip()
+    key = run_opcgate("keys", "create", "--name", "tests", "--policy", "review", "--config", str(config)).stdout.strip()
     with (folder / "gateway.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "configs", "serve", "--config", str(config)], cwd=ROOT, stdout=log, stderr=log

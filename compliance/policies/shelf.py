@@ -9,13 +9,19 @@ from compliance.policies.policy import DEFAULT_LEAVES, Policy
 from compliance.verdict import Action, RulesError
 
 SUFFIX = ".yaml"
+DEFAULT = "default"
+BASE = "base"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Shelf:
-    """The policies of some folders, by file name without `.yaml`; the first folder that has a name wins."""
+    """The policies of some folders, by file name without `.yaml`; the first folder that has a name wins.
 
-    def __init__(self, folders: Iterable[Path], known: Known) -> None:
+    `default` is the file that `extends: default` means.
+    """
+
+    def __init__(self, folders: Iterable[Path], default: Path, known: Known) -> None:
+        self._default = default
         self._folders = tuple(dict.fromkeys(folders))
         self._known = known
         self._read: dict[Path, PolicyFile] = {}
@@ -28,7 +34,7 @@ class Shelf:
                 found.setdefault(path.stem, path)
         return found
 
-    def stack(self, layers: Sequence[str | Path]) -> Policy:
+    def stack(self, layers: Sequence[str]) -> Policy:
         """The policy that results when each layer's file is laid over the ones before it, with all they extend.
 
         A file that an earlier layer brought along is not laid twice. A layer that extends nothing starts anew.
@@ -36,7 +42,7 @@ class Shelf:
         """
         files: list[PolicyFile] = []
         for layer in layers:
-            chain = self._chain(self._find(layer) if isinstance(layer, str) else layer)
+            chain = self._chain(self._default if layer == DEFAULT else self._find(layer))
             if files and chain[0] is not files[0]:
                 files.clear()
             files += [file for file in chain if file not in files]
@@ -62,8 +68,14 @@ class Shelf:
         return chain
 
     def _parent(self, child: PolicyFile, wanted: str) -> Path:
-        """The file that is extended: one beside the child, else one of the folders; never the child itself."""
-        found = self._locate(wanted, (child.path.parent, *self._folders), but=child.path)
+        """The file that is extended: one beside the child, else one of the folders; never the child itself.
+
+        The default policy itself may say `extends: default` and gets `base`, so that it can be tried alone.
+        """
+        if wanted == DEFAULT and self._default != child.path:
+            return self._default
+        name = BASE if wanted == DEFAULT else wanted
+        found = self._locate(name, (child.path.parent, *self._folders), but=child.path)
         if found is None:
             raise field_error(child.path, ("extends",), *self._missing(wanted))
         return found
@@ -82,7 +94,7 @@ class Shelf:
 
     def _missing(self, name: str) -> tuple[str, str]:
         """That there is no such policy, and which there are, in English and Chinese."""
-        names = ", ".join(self.paths())
+        names = ", ".join((DEFAULT, *self.paths()))
         return f"no policy is called {name!r}; there are {names}", f"没有名为 {name!r} 的策略；现有：{names}"
 
     def _file(self, path: Path) -> PolicyFile:

@@ -45,7 +45,9 @@ def faulty_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]
     engine = FakeEngine(("opc-starter",))
     with running(engine) as upstream:
         settings = _settings(folder, upstream)
-        key = run_opcgate("keys", "create", "--name", "t", "--config", str(folder / "opcgate.yaml")).stdout.strip()
+        key = run_opcgate(
+            "keys", "create", "--name", "t", "--policy", "review", "--config", str(folder / "opcgate.yaml")
+        ).stdout.strip()
         with serving(settings) as url, httpx.Client(base_url=url, timeout=20) as client:
             client.headers["authorization"] = f"Bearer {key}"
             wait_ready(client)

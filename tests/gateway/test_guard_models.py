@@ -52,7 +52,9 @@ def guarded_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded
         upstream, address = stack.enter_context(running(engine)), stack.enter_context(running(guard))
         folder = tmp_path_factory.mktemp("guarded")
         settings = _settings(folder, upstream)
-        key = run_opcgate("keys", "create", "--name", "t", "--config", str(folder / "opcgate.yaml")).stdout.strip()
+        key = run_opcgate(
+            "keys", "create", "--name", "t", "--policy", "review", "--config", str(folder / "opcgate.yaml")
+        ).stdout.strip()
         gateways = {}
         for name, fields in GUARDS.items():
             one = GuardSettings.model_validate(

@@ -1,0 +1,148 @@
+"""Suspended keys: the repeated-violation rule over the request records, and an operator's own word.
+
+What counts is read from the committed records, so restarts, crashes and other workers lose nothing: of two workers that
+count at the same time the later one sees both violations.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import ColumnElement, Row, and_, exists, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from compliance.policies.policy import RepeatedViolationRule
+from gateway.record import RequestEntry
+from gateway.store import ApiKey, RequestRecord
+
+DAY = timedelta(days=1)
+log = logging.getLogger("opcgate.suspension")
+
+
+class Suspensions:
+    """Applies the rule when a violation has been recorded. Requests without one cost nothing here."""
+
+    def __init__(self, engine: AsyncEngine, clock: Callable[[], float]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._open: set[asyncio.Task[None]] = set()
+
+    async def uncut(self, work: Coroutine[None, None, None]) -> None:
+        """Await work that goes on even if the caller leaves: nobody escapes the count by hanging up."""
+        task = asyncio.create_task(work)
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+        await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        if self._open:
+            await asyncio.wait(self._open)
+
+    async def count(self, entry: RequestEntry) -> str | None:
+        """Suspend the key if this violation is one too many; returns why, or None. Its record must be committed."""
+        rule = entry.repeated_violations
+        if entry.key_id is None or rule is None or entry.violation is None:
+            return None
+        async with self._engine.begin() as connection:
+            why = "policy" if entry.violation == "suspend" else await _why(connection, entry, rule)
+            if why is None:
+                return None
+            now = datetime.fromtimestamp(self._clock(), UTC)
+            await _suspend(connection, entry.key_id, now, rule.suspend_hours, why)
+        log.warning("key %s is suspended: %s", entry.key_id, why)
+        return why
+
+
+async def _why(connection: AsyncConnection, entry: RequestEntry, rule: RepeatedViolationRule) -> str | None:
+    """The count that is reached, or None. What led to an earlier suspension is not counted again."""
+    key = (
+        await connection.execute(select(ApiKey.suspended_at, ApiKey.restored_at).where(ApiKey.id == entry.key_id))
+    ).first()
+    since = max(
+        (_utc(one) for one in key or () if one is not None),
+        default=datetime.fromtimestamp(0, UTC),
+    )
+    most = max(rule.in_a_row, rule.in_a_day)
+    broken = (
+        select(RequestRecord.started_at)
+        .where(
+            RequestRecord.key_id == entry.key_id,
+            RequestRecord.violation.is_not(None),
+            RequestRecord.started_at > since,
+        )
+        .order_by(RequestRecord.started_at.desc())
+        .limit(most)
+    )
+    times = [_utc(one) for (one,) in await connection.execute(broken)]
+    day_ago = datetime.fromtimestamp(entry.started_at, UTC) - DAY
+    if rule.in_a_day and len([one for one in times if one > day_ago]) >= rule.in_a_day:
+        return f"{rule.in_a_day} in a day"
+    if rule.in_a_row and len(times) >= rule.in_a_row:
+        between = exists().where(
+            RequestRecord.key_id == entry.key_id,
+            RequestRecord.started_at > times[rule.in_a_row - 1],
+            RequestRecord.violation.is_(None),
+            RequestRecord.outcome == "completed",
+        )
+        if not (await connection.execute(select(between))).scalar_one():
+            return f"{rule.in_a_row} in a row"
+    return None
+
+
+async def suspend_key(engine: AsyncEngine, key_id: str, hours: float | None, why: str = "operator") -> bool:
+    """Suspend a key for so many hours, or until it is restored; False when there is no such key or it is suspended."""
+    async with engine.begin() as connection:
+        return await _suspend(connection, key_id, datetime.now(UTC), hours, why)
+
+
+async def restore_key(engine: AsyncEngine, key_id: str) -> bool:
+    """Lift a suspension; earlier violations no longer count. False when there is none to lift."""
+    now = datetime.now(UTC)
+    lift = update(ApiKey).where(ApiKey.id == key_id, ~_free(now)).values(restored_at=now)
+    async with engine.begin() as connection:
+        return bool((await connection.execute(lift)).rowcount)
+
+
+async def last_violations(engine: AsyncEngine, key_id: str, limit: int = 10) -> Sequence[Row[tuple[datetime, str]]]:
+    """When a key broke the rules lately, and the id of each request, newest first."""
+    query = (
+        select(RequestRecord.started_at, RequestRecord.id)
+        .where(RequestRecord.key_id == key_id, RequestRecord.violation.is_not(None))
+        .order_by(RequestRecord.started_at.desc())
+        .limit(limit)
+    )
+    async with engine.connect() as connection:
+        return (await connection.execute(query)).all()
+
+
+def suspended_until(
+    suspended_at: datetime | None, until: datetime | None, restored_at: datetime | None
+) -> float | None:
+    """Until when a key is suspended, in Unix seconds, infinity for until it is restored; None when it is not."""
+    if suspended_at is None or restored_at is not None:
+        return None
+    return float("inf") if until is None else _utc(until).timestamp()
+
+
+async def _suspend(connection: AsyncConnection, key_id: str, now: datetime, hours: float | None, why: str) -> bool:
+    """One statement, so that of several workers one suspends and the others find it done."""
+    until = None if hours is None else now + timedelta(hours=hours)
+    done = await connection.execute(
+        update(ApiKey)
+        .where(ApiKey.id == key_id, _free(now))
+        .values(suspended_at=now, suspended_until=until, suspended_why=why, restored_at=None)
+    )
+    return bool(done.rowcount)
+
+
+def _free(now: datetime) -> ColumnElement[bool]:
+    """That a key is not suspended now."""
+    over = and_(ApiKey.suspended_until.is_not(None), ApiKey.suspended_until <= now)
+    return or_(ApiKey.suspended_at.is_(None), ApiKey.restored_at.is_not(None), over)
+
+
+def _utc(moment: datetime) -> datetime:
+    """SQLite keeps no time zone; we write UTC."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
