@@ -176,3 +176,9 @@ def test_unsafe_without_a_category_is_blocked() -> None:
 def test_an_address_with_or_without_v1(url: str) -> None:
     assert guard("llama_guard", url=url).url == "http://g:1/v1/chat/completions"
     assert guard("openai_moderation", url=url).url == "http://g:1/v1/moderations"
+
+
+def test_every_setting_is_documented() -> None:
+    page = (ROOT / "docs" / "guard-models.md").read_text(encoding="utf-8")
+    table = page[page.index("## Settings of a guard") : page.index("## Protocols")]
+    assert [name for name in GuardSettings.model_fields if f"`{name}`" not in table] == []

@@ -8,6 +8,7 @@ from configs.loader import DEFAULT_PATH, SettingsError, load_catalog, load_setti
 from tests.conftest import run_opcgate
 
 NODE = 'nodes: [{name: a, url: "http://127.0.0.1:1", models: [m]}]\n'
+GUARD = "{name: g, protocol: qwen3guard, url: 'http://127.0.0.1:1', model: m}"
 
 
 def test_the_shipped_files_load() -> None:
@@ -28,6 +29,9 @@ def test_the_shipped_files_load() -> None:
         (NODE + "database: {url: 'mysql://x'}\n", "database.url: "),
         ('nodes: [{name: a, url: "ftp://x", models: [m]}]\n', "nodes.0.url: "),
         (NODE.replace("]\n", ', {name: a, url: "http://127.0.0.1:2", models: [m]}]\n'), "share a name"),
+        (NODE + f"guards: [{GUARD}, {GUARD}]\n", "guards: Value error, two guards share a name"),
+        (NODE + f"guards: [{GUARD.replace('qwen3guard', 'perspective')}]\n", "guards.0.protocol: "),
+        (NODE + f"guards: [{GUARD.replace('model: m', 'model: m, api_key: sk-1')}]\n", "guards.0.api_key: Extra"),
         ("nodes: [\n", ":2: is not YAML"),
         ("- 1\n", "(file): "),
     ],
