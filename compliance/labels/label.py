@@ -1,7 +1,7 @@
 """The AIGC object: seven strings that say who generated a content, who passed it on, and how to check that."""
 
 import json
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from compliance.labels.errors import LabelError, Problem
@@ -10,6 +10,7 @@ from compliance.labels.rules import LabelRules
 GENERATED = "1"
 FIELDS = ("Label", "ContentProducer", "ProduceID", "ReservedCode1", "ContentPropagator", "PropagateID", "ReservedCode2")
 MAX_VALUE_CHARACTERS = 4096
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,19 @@ class Label:
 
     def fields(self) -> dict[str, str]:
         """The inner object: `{"Label": …, …}`."""
-        return dict(zip(FIELDS, astuple(self), strict=True))
+        return {
+            "Label": self.label,
+            "ContentProducer": self.producer,
+            "ProduceID": self.produce_id,
+            "ReservedCode1": self.reserved1,
+            "ContentPropagator": self.propagator,
+            "PropagateID": self.propagate_id,
+            "ReservedCode2": self.reserved2,
+        }
 
     def inner_json(self) -> str:
         """The inner object as compact ASCII JSON."""
-        return json.dumps(self.fields(), separators=(",", ":"))
+        return _COMPACT.encode(self.fields())
 
     def json(self) -> str:
         """The whole object, `{"AIGC":{…}}`, as compact ASCII JSON."""
@@ -47,7 +56,7 @@ class Label:
         if self.label not in rules.implicit.values:
             known = ", ".join(rules.implicit.values)
             found.append(Problem(f"Label is none of {known}", f"字段 Label 应为 {known} 之一"))
-        for name, value in zip(FIELDS, asdict(self).values(), strict=True):
+        for name, value in self.fields().items():
             if not rules.implicit.permitted.fullmatch(value):
                 found.append(
                     Problem(f"{name} holds a character that is not permitted", f"字段 {name} 含有不允许的字符")
