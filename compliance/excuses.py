@@ -19,10 +19,10 @@ class Excuse:
     word_start: bool
     word_end: bool  # needs a word boundary at its end; where it ends with the term, the term's own says it all
     ends_with_term: bool
-    spelling: Spelling | None
+    spelling: Spelling
 
 
-Spell = Callable[[str, int], Spelling | None]
+Spell = Callable[[str, int], Spelling]
 """Writes a word out with the disguises that the term at a position allows."""
 
 
@@ -52,7 +52,7 @@ def _occurrences(word: str, term: str) -> Iterable[int]:
     return (at for at in range(len(word) - len(term) + 1) if word.startswith(term, at))
 
 
-def _excuse(word: str, at: int, term: str, spelling: Spelling | None) -> Excuse:
+def _excuse(word: str, at: int, term: str, spelling: Spelling) -> Excuse:
     same_end = at + len(term) == len(word)
     return Excuse(word, at, is_word(word[0]), is_word(word[-1]) and not same_end, same_end, spelling)
 
@@ -77,8 +77,6 @@ def excused_in_disguise(
     window: str, start: int, end: int, excuse: Excuse, alphabet: Alphabet, final: bool
 ) -> bool | None:
     """The same for a term from `start` to `end` that is in disguise: 大 麻 烦 is the allowed word too."""
-    if excuse.spelling is None:
-        return False
     for char in excuse.word[: excuse.offset]:
         if alphabet.of(char):
             start = _before(window, start, alphabet)

@@ -60,6 +60,12 @@ class FoldingTables:
     leet: dict[str, frozenset[str]]
     numbers: dict[str, str]
 
+    @property
+    def latin(self) -> str:
+        """Every character that can be written for a Latin letter, the letters among them."""
+        others = (char for table in (self.looks, self.leet) for char, meant in table.items() if meant & _LETTERS)
+        return "".join(sorted({*_LETTERS, *others}))
+
     def between(self, written: str, meant: str) -> Folding | None:
         """The disguise in which `written` stands for `meant`; None if it does not."""
         if written == meant:
@@ -81,7 +87,7 @@ def folding_tables() -> FoldingTables:
     looks |= {"i": looks.get("i", set()) | {"l"}}
     leet = _pairs("leet.tsv")
     numbers = {form: digit for form, digits in _pairs("numbers.tsv").items() for digit in digits}
-    numbers |= {digit: digit for digit in set(numbers.values())}
+    numbers |= {digit: digit for digit in numbers.values()}
     stands_for = _classes([*_links(looks), *_links(leet), *numbers.items()])
     skeleton = [_skeleton_of(chr(code), stands_for) for code in range(_PLANES)]
     return FoldingTables(
@@ -125,10 +131,14 @@ def _skeleton_of(char: str, stands_for: dict[str, str]) -> str:
 def is_separator(char: str) -> bool:
     """Whether a folded character may be put between the characters of a term without hiding it from a reader."""
     category = unicodedata.category(char)
-    return category[0] in "PSZ" or category == "Cc" or char in _SELECTORS or 0x1F1E6 <= ord(char) <= 0x1FAFF
+    return category[0] in "PSZ" or category == "Cc" or char in _STROKES or 0x1F1E6 <= ord(char) <= 0x1FAFF
 
 
-_SELECTORS = "\u200d\ufe0e\ufe0f"
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
+_STROKES = "丨丶丿亅"  # strokes of characters, which nobody writes alone
 
-HARD = frozenset(',。!?;:、\n\t\r"“”()《》[]【】「」…{}<>')
+HARD = frozenset(',。!?;:\n\t\r"“”()《》[]【】「」…{}<>')
 """Separators that end a phrase: they join a term only where every gap of a term of three or more has one."""
+
+ODD = frozenset("~*_+=^`·•・丨丶丿亅")
+"""Separators that stand inside no word, so that one of them is enough to see a word cut apart (recruit~ment)."""

@@ -68,6 +68,7 @@ class KeywordScan:
         self._prefixes = scanner.terms.prefixes
         self._plain = scanner.terms.plain
         self._loose = scanner.terms.loose
+        self._repeating = scanner.terms.repeating
         self._doubtful = scanner.doubtful
         self._alive: list[int] = []  # where what reaches the end of the window may become a term
         self._open: list[Proposal] = []  # whole terms that a boundary or an excuse may undo
@@ -108,11 +109,12 @@ class KeywordScan:
         """Whether a term found here is a match; None while the text to come decides that."""
         entry = self._entries[one.entry]
         start, end = one.start, one.end
-        if entry.bounded and inside_word(window, start):
+        if entry.bounded and inside_word(window, _run_start(window, start) if entry.repeats else start):
             return False
-        at_end = end == len(window)
         word_end = entry.bounded and is_word(window[end - 1])
-        if word_end and not at_end and is_word(window[end]):
+        border = _run_end(window, end) if entry.repeats and word_end else end
+        at_end = border == len(window)
+        if word_end and not at_end and is_word(window[border]):
             return False
         pending = word_end and at_end and not final
         for excuse in entry.excuses:
@@ -131,9 +133,15 @@ class KeywordScan:
         alive = [start for start in self._alive if self._may_begin(window, start)] if self._alive else []
         starts = range(seen, size) if size - seen <= FEW else self._likely(window, seen)
         for start in starts:
-            if self._may_begin(window, start) and (self._loose or not inside_word(window, start)):
+            if self._may_begin(window, start) and not self._inside_word(window, start):
                 alive.append(start)  # noqa: PERF401 - for one to three characters a loop costs the least
         return alive
+
+    def _inside_word(self, window: str, start: int) -> bool:
+        """Whether no term can begin at `start` because a word goes on there; ppporn may still be porn."""
+        if self._loose or not inside_word(window, start):
+            return False
+        return not self._repeating or inside_word(window, _run_start(window, start))
 
     def _likely(self, window: str, seen: int) -> list[int]:
         """Where at the end of a long piece of new text a term may begin, without asking at every character."""
@@ -153,3 +161,17 @@ class KeywordScan:
     def forget(self, count: int) -> None:
         self._alive = [start - count for start in self._alive]
         self._open = [one._replace(start=one.start - count, end=one.end - count) for one in self._open]
+
+
+def _run_start(window: str, start: int) -> int:
+    """Where the run of equal characters begins that `start` is in."""
+    while start > 0 and window[start - 1] == window[start]:
+        start -= 1
+    return start
+
+
+def _run_end(window: str, end: int) -> int:
+    """Where the run of equal characters ends that the character before `end` is in."""
+    while end < len(window) and window[end] == window[end - 1]:
+        end += 1
+    return end

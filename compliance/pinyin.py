@@ -8,27 +8,37 @@ from functools import cache
 @cache
 def syllables() -> Mapping[str, str]:
     """The commonest reading of each character of the basic plane."""
+    return {char: readings[0] for char, readings in _readings().items()}
+
+
+@cache
+def _readings() -> Mapping[str, tuple[str, ...]]:
+    """All readings of each character, the commonest first."""
     # pypinyin takes a fifth of a second to import, which only lists with such terms should pay.
     from pypinyin.constants import PINYIN_DICT
 
-    plain: dict[str, str] = {}
+    plain: dict[str, tuple[str, ...]] = {}
     return {
-        chr(code): plain.get(first) or plain.setdefault(first, _plain(first))
+        chr(code): plain.get(readings) or plain.setdefault(readings, _plain(readings))
         for code, readings in PINYIN_DICT.items()
         if code < 0x10000
-        for first in (readings.partition(",")[0],)
     }
 
 
-def _plain(reading: str) -> str:
-    """Without tone marks; ü is written v, as keyboards do."""
-    marked = unicodedata.normalize("NFD", reading.replace("ü", "v").replace("ǖ", "v").replace("ǘ", "v"))
-    marked = marked.replace("ǚ", "v").replace("ǜ", "v")
-    return "".join(char for char in marked if not unicodedata.combining(char))
+def _plain(readings: str) -> tuple[str, ...]:
+    """Without tone marks, each once; ü is written v, as keyboards do."""
+    bare = "".join(c for c in unicodedata.normalize("NFD", readings).replace("u\u0308", "v") if c not in _TONES)
+    return tuple(dict.fromkeys(bare.split(",")))
+
+
+_TONES = "\u0300\u0301\u0302\u0304\u030c"
 
 
 def read_aloud(text: str) -> list[str]:
     """The syllable of each character in its context; characters that have none stand for themselves."""
+    readings = _readings()
+    if all(len(readings.get(char, "1")) == 1 for char in text):
+        return [readings[char][0] if char in readings else char for char in text]
     from pypinyin import lazy_pinyin
 
     return list(lazy_pinyin(text, errors=list, v_to_u=False))

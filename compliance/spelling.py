@@ -1,10 +1,13 @@
 """One way to write a term, and whether a place in a text is that term in a disguise that it allows."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from compliance.foldings import HARD, MAX_GAP, MAX_REPEATS, Folding
+from compliance.foldings import HARD, MAX_GAP, MAX_REPEATS, ODD, Folding
 from compliance.unicode import is_word
+
+_REPEATS = re.compile(r"(.)\1+", re.DOTALL)
 
 Between = Callable[[str, str], Folding | None]
 """The disguise in which one character is written for another; None if there is none."""
@@ -18,8 +21,8 @@ class Letter:
     """One character of a spelling.
 
     `gap` is what the term itself has before it. `free`: separators may stand before it; inside a Latin word or
-    syllable they may only where they stand everywhere (h-e-r-o-i-n). `extra`: it ends an inner run of equal
-    characters, which may be longer. `first`: it ends the first run, which may not.
+    syllable they may only where they stand everywhere (h-e-r-o-i-n) or are odd (her~oin). `extra`: it ends an
+    inner run of equal characters, which may be longer. `first`: it ends the first run, which may not.
     """
 
     char: str
@@ -33,7 +36,6 @@ class Letter:
 class Spelling:
     """A term written out. `used` is what writing it so takes already; `entry` is whose spelling it is."""
 
-    pattern: str
     letters: tuple[Letter, ...]
     lead: int  # length of the first run of equal characters
     allowed: Folding
@@ -54,13 +56,15 @@ class Alphabet:
         code = ord(char)
         return self.table[code] if code < len(self.table) else char
 
+    def view(self, text: str) -> str:
+        """A text as this view has it: separators dropped, equal characters in a row made one."""
+        seen = text.translate(self.table)
+        return _REPEATS.sub(r"\1", seen) if _REPEATS.search(seen) else seen
+
     def spell(
         self, text: str, entry: int, allowed: Folding, used: Folding = Folding.none, borders: int = 0
-    ) -> Spelling | None:
-        """Write a folded text out. Bit i of `borders`: separators are free before character i although it is Latin.
-
-        None where nothing is left of it.
-        """
+    ) -> Spelling:
+        """Write a folded text out. Bit i of `borders`: separators are free before character i although it is Latin."""
         chars: list[tuple[str, str, bool]] = []
         gap = ""
         for at, char in enumerate(text):
@@ -70,17 +74,15 @@ class Alphabet:
             inside = bool(chars) and not gap and is_word(chars[-1][0]) and is_word(char) and not borders >> at & 1
             chars.append((char, gap if chars else "", not inside))
             gap = ""
-        if not chars:
-            return None
         views = [self.of(char) for char, _, _ in chars]
         ends = [at for at in range(len(views)) if at + 1 == len(views) or views[at + 1] != views[at]]
         letters = tuple(
             Letter(char, own, free, at in ends[1:-1], len(ends) > 1 and at == ends[0])
             for at, (char, own, free) in enumerate(chars)
         )
-        alike = max(1, len(letters) // 3) if Folding.homophones in allowed else 0
-        pattern = "".join(views[at] for at in ends)
-        return Spelling(pattern, letters, ends[0] + 1, allowed, used, alike, entry)
+        alike = len(letters) - len(letters) // 2 if Folding.homophones in allowed else 0
+        lead = ends[0] + 1 if ends else 0
+        return Spelling(letters, lead, allowed, used, alike, entry)
 
     def read(self, window: str, start: int, spelling: Spelling) -> tuple[int, Folding] | None:
         """Where the spelling that begins at `start` ends and the disguises it is in; None if it is not there."""
@@ -102,18 +104,7 @@ class Alphabet:
 class _Reading:
     """A spelling that is being read: where it stands, and what that took so far."""
 
-    __slots__ = (
-        "_all_gaps",
-        "_alphabet",
-        "_any_empty",
-        "_at",
-        "_hard",
-        "_spelling",
-        "_used",
-        "_window",
-        "alike",
-        "unfinished",
-    )
+    __slots__ = ("_alphabet", "_at", "_gaps", "_spelling", "_used", "_window", "_word_gaps", "alike", "unfinished")
 
     def __init__(self, alphabet: Alphabet, window: str, start: int, spelling: Spelling) -> None:
         self._alphabet = alphabet
@@ -121,8 +112,8 @@ class _Reading:
         self._at = start
         self._spelling = spelling
         self._used = spelling.used
-        self._any_empty = False  # a gap that is empty speaks against spelling a word out
-        self._all_gaps = False  # a gap that is only allowed where all gaps have separators
+        self._gaps = _Gaps()  # of the whole term
+        self._word_gaps = _Gaps()  # inside the Latin word that is being read
         self.alike = 0
         self.unfinished = False
 
@@ -134,10 +125,9 @@ class _Reading:
         if self.unfinished and letter.gap.startswith(gap):
             return True
         self._at = end
-        if gap != letter.gap:
-            return self._allow(gap, letter.free)
-        self._any_empty = self._any_empty or not gap
-        return bool(gap) or not self._all_gaps
+        if letter.free:
+            self._word_gaps = _Gaps()
+        return self._allow(gap, letter)
 
     def _gap(self, start: int) -> str:
         end = start
@@ -146,17 +136,22 @@ class _Reading:
             end += 1
         return self._window[start:end]
 
-    def _allow(self, gap: str, free: bool) -> bool:
+    def _allow(self, gap: str, letter: Letter) -> bool:
+        if gap == letter.gap:
+            return bool(gap) or (self._gaps.add_empty() and (letter.free or self._word_gaps.add_empty()))
         if Folding.separators not in self._spelling.allowed or len(gap) > MAX_GAP:
             return False
         self._used |= Folding.separators
-        self._any_empty = self._any_empty or not gap
-        if gap and not HARD.isdisjoint(gap):
-            self._all_gaps = True
-            if len(self._spelling.letters) < 3:
-                return False
-        self._all_gaps = self._all_gaps or (bool(gap) and not free)
-        return not (self._all_gaps and self._any_empty)
+        if not gap:
+            return self._gaps.add_empty()
+        if self._is_hard(gap) and not (len(self._spelling.letters) >= 3 and self._gaps.add_doubtful()):
+            return False
+        return letter.free or ODD.issuperset(gap) or self._word_gaps.add_doubtful()
+
+    def _is_hard(self, gap: str) -> bool:
+        """Whether a gap ends a phrase. Short terms are guarded from list marks, all from the bars of a table."""
+        size = len(self._spelling.letters)
+        return not HARD.isdisjoint(gap) or (size < 4 and "、" in gap) or ("|" in gap and (size < 3 or gap != "|"))
 
     def take(self, char: str) -> bool:
         """Read one character as `char`; False where it is written for no such one."""
@@ -176,7 +171,7 @@ class _Reading:
             if count == MAX_REPEATS or Folding.repeats not in self._spelling.allowed:
                 return False
             gap = self._gap(self._at)
-            if gap and not self._allow(gap, free=True):
+            if gap and not self._allow(gap, _BETWEEN_REPEATS):
                 return False
             self._at += len(gap)
             self._used |= Folding.repeats
@@ -194,3 +189,24 @@ class _Reading:
         if self.alike + missing < self._spelling.alike:
             return None
         return (UNFINISHED if missing else self._at), self._used
+
+
+class _Gaps:
+    """Gaps of which none may be empty once one of them is doubtful."""
+
+    __slots__ = ("_doubtful", "_empty")
+
+    def __init__(self) -> None:
+        self._doubtful = False
+        self._empty = False
+
+    def add_empty(self) -> bool:
+        self._empty = True
+        return not self._doubtful
+
+    def add_doubtful(self) -> bool:
+        self._doubtful = True
+        return not self._empty
+
+
+_BETWEEN_REPEATS = Letter("", "", free=True, extra=False, first=False)

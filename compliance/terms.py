@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import ahocorasick_rs
 
-from compliance.excuses import Excuse, excuses_of
+from compliance.excuses import Excuse, excuses_of, inside_word
 from compliance.foldings import MAX_GAP, Folding, FoldingTables, folding_tables
 from compliance.pinyin import syllables
 from compliance.spelling import UNFINISHED, Alphabet, Spelling
 from compliance.unicode import is_word
-from compliance.variants import LATIN, latin, split
+from compliance.variants import latin, native
 
 _REMEMBERED = 8192
 """So many answers about beginnings of terms are kept; texts repeat themselves."""
@@ -33,12 +33,13 @@ class Wanted(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A term as the scanner knows it. `word_start`, `word_end`: needs a word boundary there."""
+    """A term as the scanner knows it. `bounded`: Latin ends need a word boundary; `repeats` may stand before it."""
 
     index: int
     text: str
     excuses: tuple[Excuse, ...]
     bounded: bool
+    repeats: bool
 
 
 class Proposal(NamedTuple):
@@ -63,37 +64,41 @@ class CompiledTerms:
             [one.contexts for one in wanted],
             lambda word, index: self.plain.spell(word, index, wanted[index].foldings),
         )
-        self.entries = [Entry(index, one.text, excuses.get(index, ()), one.bounded) for index, one in enumerate(wanted)]
+        self.entries = [
+            Entry(index, one.text, excuses.get(index, ()), one.bounded, Folding.repeats in one.foldings)
+            for index, one in enumerate(wanted)
+        ]
         live = [entry for entry in self.entries if entry.text not in excusable]
         self.loose = any(not entry.bounded and is_word(entry.text[0]) for entry in live)
+        self.repeating = any(entry.repeats for entry in live)
         self.prefixes = frozenset(e.text[:size] for e in live for size in range(1, len(e.text)))
-        self.views = [view for view in self._views(live, wanted, tables) if view.spellings]
+        self.views = [view for view in self._views(live, wanted, tables) if view]
         self.reach = 2 + max((len(x.word) * (1 + MAX_GAP) for e in live for x in e.excuses), default=0)
 
     def _views(self, live: Sequence[Entry], wanted: Sequence[Wanted], tables: FoldingTables) -> "Iterator[View]":
-        plain = self.plain
-        whole = [e for e in live if plain.of(e.text[0]) and plain.of(e.text[-1])]
-        own: list[Spelling | None] = []
-        foreign: list[Spelling | None] = []
-        for entry in whole:
-            allowed = wanted[entry.index].foldings
-            own.append(plain.spell(entry.text, entry.index, allowed))
-            if Folding.split in allowed:
-                own += [plain.spell(v.text, entry.index, allowed, v.used, v.borders) for v in split(entry.text)]
-            if allowed & LATIN:
-                ways = latin(entry.text, allowed)
-                foreign += [plain.spell(v.text, entry.index, allowed, v.used, v.borders) for v in ways]
-        yield View(plain, own)
-        yield View(plain, foreign, only_if=_LATIN)
-        heard = [entry for entry in whole if Folding.homophones in wanted[entry.index].foldings]
+        allowed = [one.foldings for one in wanted]
+        whole = [e for e in live if self.plain.of(e.text[0]) and self.plain.of(e.text[-1])]
+        yield View(self.plain, allowed, (way for e in whole for way in _own_ways(e, allowed[e.index])))
+        yield View(
+            self.plain,
+            allowed,
+            (Way(*one, e.index) for e in whole for one in latin(e.text, allowed[e.index])),
+            only_if=re.compile(f"[{re.escape(tables.latin)}]"),
+        )
+        heard = [e for e in whole if Folding.homophones in allowed[e.index]]
         if heard:
-            sound = _sound(tables)
-            spelt = [sound.spell(entry.text, entry.index, wanted[entry.index].foldings) for entry in heard]
-            yield View(sound, spelt, needs=Folding.homophones)
+            ways = (Way(e.text, 0, Folding.none, e.index) for e in heard)
+            yield View(_sound(tables), allowed, ways, needs=Folding.homophones)
         # What begins or ends in a separator can only be looked for as it is.
         literal = Alphabet([], lambda written, meant: Folding.none if written == meant else None)
-        odd = [entry for entry in live if not (plain.of(entry.text[0]) and plain.of(entry.text[-1]))]
-        yield View(literal, [literal.spell(entry.text, entry.index, Folding.none) for entry in odd])
+        odd = [e for e in live if not (self.plain.of(e.text[0]) and self.plain.of(e.text[-1]))]
+        yield View(literal, allowed, (Way(e.text, 0, Folding.none, e.index) for e in odd))
+
+
+def _own_ways(entry: Entry, allowed: Folding) -> "Iterator[Way]":
+    yield Way(entry.text, 0, Folding.none, entry.index)
+    for one in native(entry.text, allowed):
+        yield Way(*one, entry.index)
 
 
 def _sound(tables: FoldingTables) -> Alphabet:
@@ -113,51 +118,83 @@ def _sound(tables: FoldingTables) -> Alphabet:
     return Alphabet(table, between)
 
 
+class Way(NamedTuple):
+    """A text that an entry may be written as; the first three as in `Variant`."""
+
+    text: str
+    borders: int
+    used: Folding
+    entry: int
+
+
 class View:
-    """One view: its automaton and what its hits are spellings of."""
+    """One view: its automaton, and the ways to write terms that its hits may be."""
 
     def __init__(
         self,
         alphabet: Alphabet,
-        spellings: Iterable[Spelling | None],
+        allowed: Sequence[Folding],
+        ways: Iterable[Way],
         *,
         only_if: re.Pattern[str] | None = None,
         needs: Folding = Folding.none,
     ) -> None:
         self.alphabet = alphabet
-        self.spellings = sorted((one for one in spellings if one is not None), key=lambda one: one.pattern)
-        self._only_if = only_if.search if only_if is not None else None
         self.needs = needs
-        self._patterns = [one.pattern for one in self.spellings]
-        distinct = list(dict.fromkeys(self._patterns))
-        self._of_pattern = [bisect_left(self._patterns, pattern) for pattern in distinct]
-        self._find = ahocorasick_rs.AhoCorasick(distinct).find_matches_as_indexes if distinct else None
-        self._longest = max(map(len, distinct), default=0)
-        self._first_two = frozenset(pattern[:2] for pattern in distinct)
+        self._allowed = allowed
+        self._only_if = only_if.search if only_if is not None else None
+        of_pattern: dict[str, list[Way]] = {}
+        for way in ways:
+            of_pattern.setdefault(alphabet.view(way.text), []).append(way)
+        self._patterns = sorted(of_pattern)
+        self._ways = [of_pattern[pattern] for pattern in self._patterns]
+        self._find = ahocorasick_rs.AhoCorasick(self._patterns).find_matches_as_indexes if of_pattern else None
+        self._longest = max(map(len, self._patterns), default=0)
+        self._first_two = frozenset(pattern[:2] for pattern in self._patterns)
+        self._spellings: dict[Way, Spelling] = {}
         self._beginnings: dict[str, bool] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._patterns)
 
     def sees(self, region: str) -> bool:
         """Whether this view can have anything to say about a text."""
         return self._only_if is None or self._only_if(region) is not None
 
-    def proposals(self, region: str, base: int, beyond: int) -> Iterator[Proposal]:
+    def proposals(self, region: str, base: int, beyond: int) -> list[Proposal]:
         """The terms in `region` that end after `beyond`; offsets count from `base` before the region."""
-        seen_from_here = region.translate(self.alphabet.table)
-        hits = self._find(collapsed(seen_from_here), overlapping=True)
-        if not hits:
-            return
+        hits = self._find(self.alphabet.view(region), overlapping=True)
+        return list(self._judged(hits, region, base, beyond)) if hits else []
+
+    def _judged(self, hits: list[tuple[int, int, int]], region: str, base: int, beyond: int) -> Iterator[Proposal]:
         runs = self._runs(region)
-        for index, start, end in hits:
-            first = self._of_pattern[index]
-            pattern = self._patterns[first]
-            for number in range(first, len(self._patterns)):
-                if self._patterns[number] != pattern:
-                    break
-                spelling = self.spellings[number]
+        for number, start, end in hits:
+            if self._cuts_words(region, runs[start], runs[end - 1]):
+                continue
+            for way in self._ways[number]:
+                spelling = self._spelling(way)
                 for at in _starts(runs[start], spelling, single=end - start == 1):
                     read = self.alphabet.read(region, at, spelling)
                     if read is not None and read[0] + base > beyond and read[1] & self.needs == self.needs:
-                        yield Proposal(base + at, base + read[0], spelling.entry, read[1])
+                        yield Proposal(base + at, base + read[0], way.entry, read[1])
+
+    def _cuts_words(self, region: str, first: list[int], last: list[int]) -> bool:
+        """Whether the place begins or ends inside a Latin word: most hits in English text do, at little cost."""
+        if self._only_if is None:
+            return False
+        if inside_word(region, first[0]):
+            return True
+        after = last[-1] + 1
+        return after < len(region) and is_word(region[after]) and is_word(region[last[-1]])
+
+    def _spelling(self, way: Way) -> Spelling:
+        known = self._spellings.get(way)
+        if known is None:
+            if len(self._spellings) >= _REMEMBERED:
+                self._spellings.clear()
+            spell = self.alphabet.spell(way.text, way.entry, self._allowed[way.entry], way.used, way.borders)
+            known = self._spellings[way] = spell
+        return known
 
     def _runs(self, region: str) -> list[list[int]]:
         """The places of the characters that the collapsed view of a region consists of."""
@@ -184,13 +221,14 @@ class View:
     def _can_begin(self, beginning: str) -> bool:
         if not self.sees(beginning) or not self.alphabet.of(beginning[0]):
             return False
-        pattern = collapsed(beginning.translate(self.alphabet.table))
+        pattern = self.alphabet.view(beginning)
         for number in range(bisect_left(self._patterns, pattern), len(self._patterns)):
             if not self._patterns[number].startswith(pattern):
                 return False
-            read = self.alphabet.read(beginning, 0, self.spellings[number])
-            if read is not None and read[0] == UNFINISHED:
-                return True
+            for way in self._ways[number]:
+                read = self.alphabet.read(beginning, 0, self._spelling(way))
+                if read is not None and read[0] == UNFINISHED:
+                    return True
         return False
 
     def likely_beginnings(self, window: str, low: int) -> list[int]:
@@ -221,12 +259,3 @@ def _starts(run: list[int], spelling: Spelling, single: bool) -> list[int]:
     if single:
         return run[: len(run) - spelling.lead + 1]
     return run[-spelling.lead :][:1] if len(run) >= spelling.lead else []
-
-
-_LATIN = re.compile("[a-z]")
-_REPEATS = re.compile(r"(.)\1+", re.DOTALL)
-
-
-def collapsed(text: str) -> str:
-    """Equal characters in a row made one."""
-    return _REPEATS.sub(r"\1", text) if _REPEATS.search(text) else text

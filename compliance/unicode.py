@@ -2,11 +2,14 @@
 
 Every fold looks at one character (or one escape, or one surrogate pair) at a time, never at its
 neighbours, so folding a text in pieces gives exactly what folding it whole gives. Folded: NFKC, width,
-case, accents and other combining marks (dropped), invisible and control characters (dropped), and
-traditional to simplified Chinese by OpenCC's character table.
+case, accents and other combining marks (dropped), invisible and control characters (dropped), brackets
+around a single character, traditional to simplified Chinese by OpenCC's character table, and escapes: of HTML,
+of URLs (percent and UTF-8) and \\u in text, of JSON in tool-call arguments.
 """
 
+import html
 import re
+import sys
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +28,8 @@ _KEPT_CONTROLS = "\t\n\v\f\r\x85"
 _BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"  # Hangul fillers: letters that show nothing
 _UNTOUCHED = "…"  # NFKC makes three dots of it, which no rule needs and every Chinese text would pay for
 _HYPHENS = "\u2010\u2011\u2012\u2013\u2212"  # people write them into numbers; the dash 2014 is punctuation
+_BADGES = ((0x1F150, 0x1F169, "a"), (0x1F170, 0x1F189, "a"))  # letters on a ground, which NFKC leaves alone
+_BRACKETED = ((0x2474, 0x249B), (0x249C, 0x24B5), (0x3200, 0x3243), (0x1F100, 0x1F10A), (0x1F110, 0x1F129))
 _TRIVIAL = ((0x3400, 0x9FFF), (0xAC00, 0xD7A3))  # Han and Hangul: nothing but the Chinese table applies
 
 
@@ -43,7 +48,7 @@ class Folder:
     def __init__(self, surface: Surface = "text") -> None:
         self._table = fold_table()
         self._special = _special(surface)
-        self._needs_care = self._table.odd if surface == "text" else self._table.odd_or_escape
+        self._needs_care = self._table.odd_or_text_escape if surface == "text" else self._table.odd_or_escape
         self._tail = ""  # raw characters whose fold the next chunk may still change
         self._at = 0  # raw offset of the next character to fold, that is of `_tail`
         self._invisible = 0
@@ -115,6 +120,7 @@ class FoldTable:
     simple: list[str]
     odd: re.Pattern[str]
     odd_or_escape: re.Pattern[str]
+    odd_or_text_escape: re.Pattern[str]
     simplified: dict[str, str]
 
     def fold(self, char: str) -> str:
@@ -144,6 +150,7 @@ def fold_table() -> FoldTable:
         simple=simple,
         odd=re.compile(f"[{odd_class}]"),
         odd_or_escape=re.compile(rf"[\\{odd_class}]"),
+        odd_or_text_escape=re.compile(rf"[\\&%{odd_class}]"),
         simplified=simplified,
     )
 
@@ -157,8 +164,12 @@ def _simplified() -> dict[str, str]:
 
 
 def _fold_char(char: str, simplified: dict[str, str]) -> str:
-    if any(low <= ord(char) <= high for low, high in _TRIVIAL):
+    code = ord(char)
+    if any(low <= code <= high for low, high in _TRIVIAL):
         return simplified.get(char, char)
+    for low, high, first in _BADGES:
+        if low <= code <= high:
+            return chr(ord(first) + code - low)
     if char in _UNTOUCHED or char in _KEPT_CONTROLS:
         return char
     if unicodedata.category(char) == "Cs":
@@ -166,6 +177,8 @@ def _fold_char(char: str, simplified: dict[str, str]) -> str:
     bare = "".join(
         c for c in unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", char).casefold()) if not _is_invisible(c)
     )
+    if len(bare) > 1 and any(low <= code <= high for low, high in _BRACKETED):
+        bare = bare.strip("().,")
     return "".join(simplified.get(c, c) for c in unicodedata.normalize("NFC", bare))
 
 
@@ -190,10 +203,9 @@ def _char_class(codes: list[int]) -> str:
 def _special(surface: Surface) -> re.Pattern[str]:
     """What the simple table cannot fold, as one pattern; group `open` is what more text may change."""
     odd = fold_table().odd.pattern
-    pair = r"[\ud800-\udbff][\udc00-\udfff]|(?P<open>[\ud800-\udbff]\Z)"
-    if surface == "text":
-        return re.compile(f"{pair}|{odd}")
     hexa = "[0-9a-fA-F]"
+    if surface == "text":
+        return re.compile(f"{_text_escapes(hexa)}|{odd}")
     high = rf"\\u[dD][89abAB]{hexa}{{2}}"
     low_part = rf"\\(?:u(?:[dD](?:[c-fC-F]{hexa}?)?)?)?"
     return re.compile(
@@ -205,6 +217,27 @@ def _special(surface: Surface) -> re.Pattern[str]:
     )
 
 
+def _text_escapes(hexa: str) -> str:
+    """Escapes that people paste into running text; an unfinished one at the end is `open`."""
+    more = f"%[89abAB]{hexa}"
+    begun = "%[89abAB]?"
+    percent = f"%[c-dC-D]{hexa}{more}|%[eE]{hexa}(?:{more}){{2}}|%[fF][0-4](?:{more}){{3}}|%[2-7]{hexa}"
+    open_percent = (
+        f"{begun}|%[2-7c-fC-F]|%[c-fC-F]{hexa}(?:{begun})?|%[eE]{hexa}{more}(?:{begun})?"
+        f"|%[fF][0-4](?:{more}){{1,2}}(?:{begun})?"
+    )
+    entity = f"&#0{{0,8}}[0-9]{{1,7}};|&#[xX]0{{0,8}}{hexa}{{1,6}};|&(?:{'|'.join(_ENTITIES)});"
+    open_entity = f"&(?:#0{{0,8}}[0-9]{{0,7}}|#[xX]0{{0,8}}{hexa}{{0,6}}|[a-z]{{0,4}})"
+    code = rf"\\u{hexa}{{4}}|\\u\{{{hexa}{{1,6}}\}}|\\U{hexa}{{8}}"
+    open_code = rf"\\(?:u{hexa}{{0,3}}|u\{{{hexa}{{0,6}}|U{hexa}{{0,7}})?"
+    return (
+        f"(?P<percent>{percent})|(?P<entity>{entity})|(?P<code>{code})"
+        f"|(?P<open>(?:{open_percent}|{open_entity}|{open_code}|[\ud800-\udbff])\\Z)|[\ud800-\udbff][\udc00-\udfff]"
+    )
+
+
+_ENTITIES = ("amp", "lt", "gt", "quot", "apos", "nbsp")
+
 _SHORT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -215,6 +248,13 @@ def _decode(match: re.Match[str]) -> str:
         return _join(int(token[2:6], 16), int(token[8:12], 16))
     if match.lastgroup == "unit":
         return chr(int(token[2:6], 16))
+    if match.lastgroup == "percent":
+        return bytes.fromhex(token.replace("%", "")).decode(errors="replace")
+    if match.lastgroup == "entity":
+        return html.unescape(token)[:1] or BREAK
+    if match.lastgroup == "code":
+        code = int(token[2:].strip("{}"), 16)
+        return chr(code) if code <= sys.maxunicode else BREAK
     if match.lastgroup == "short":
         return _SHORT_ESCAPES.get(token[1], token[1])
     return _join(ord(token[0]), ord(token[1])) if len(token) == 2 else token

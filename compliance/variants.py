@@ -1,5 +1,6 @@
-"""How a term may be written with other characters than its own: pinyin, initials, characters split apart."""
+"""How a term may be written with other characters than its own: pinyin, initials, numerals, split characters."""
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import combinations
@@ -26,16 +27,18 @@ class Variant(NamedTuple):
     used: Folding
 
 
-def variants(term: str, allowed: Folding) -> Iterator[Variant]:
-    """The other ways to write a folded term that `allowed` names; latin ones first."""
-    if allowed & LATIN:
-        yield from latin(term, allowed)
-    if allowed & Folding.split:
+def native(term: str, allowed: Folding) -> Iterator[Variant]:
+    """The other ways to write a folded term in Chinese characters that `allowed` names."""
+    if Folding.split in allowed:
         yield from split(term)
+    if Folding.numbers in allowed and _NUMBER.search(term):
+        yield Variant(_NUMBER.sub(lambda found: numeral(found.group()), term), 0, Folding.numbers)
 
 
 def latin(term: str, allowed: Folding) -> Iterator[Variant]:
     """With some or all of the Chinese characters in pinyin, one of them as its initial, or all as initials."""
+    if not allowed & LATIN:
+        return
     syllables = read_aloud(term)
     if len(syllables) != len(term):
         return
@@ -67,6 +70,16 @@ def split(term: str) -> Iterator[Variant]:
     able = {at: ways[0] for at, ways in enumerate(parts) if ways}
     if len(able) > 1:
         yield _written(term, able, Folding.split)
+
+
+def numeral(digits: str) -> str:
+    """A number from 10 to 99 as it is read out: 24 is 二十四."""
+    tens, ones = digits
+    return ("" if tens == "1" else _DIGITS[int(tens)]) + "十" + (_DIGITS[int(ones)] if ones != "0" else "")
+
+
+_NUMBER = re.compile(r"(?<![0-9])[1-9][0-9](?![0-9])")
+_DIGITS = "零一二三四五六七八九"
 
 
 def _written(term: str, instead: dict[int, str], used: Folding) -> Variant:
