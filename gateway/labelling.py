@@ -75,22 +75,24 @@ class AnswerLabel:
         self._entry = entry
         self._position: Shown = position
         self._content_id = entry.id.removeprefix("req_")
-        self._before, self._after = ("", "") if position == "none" else before_and_after(position, self._text())
+        text = labels.notice.text(request.model)
+        self._before, self._after = ("", "") if position == "none" else before_and_after(position, text)
         self._choices: dict[int, ChoiceText] = {}
         self._open = choices_asked(request.body)
         self._labelled = False
-
-    def _text(self) -> str:
-        return self._labels.notice.text(self._request.model)
+        self._head: Event = {}
 
     def apply(self, event: Event) -> Iterator[Event]:
         """The event with what the label adds to it; two events where the visible text goes before an ending."""
         if not self._request.stream:
             yield self._whole(event)
             return
+        self._announce_stream()
+        yield from self._streamed(event)
+
+    def _announce_stream(self) -> None:
         if self._entry.label_position is None:
             self._announce(self._labels.produced(self._content_id, None))
-        yield from self._streamed(event)
 
     def _announce(self, label: Label, characters: int = 0) -> None:
         """The header and the record; at the first event, so that only what is answered counts as labelled or not."""
@@ -111,6 +113,7 @@ class AnswerLabel:
         return event
 
     def _streamed(self, event: Event) -> Iterator[Event]:
+        self._head = event
         endings = []
         for choice in event["choices"]:
             known = self._choices.setdefault(choice["index"], ChoiceText(choice["index"]))
@@ -125,7 +128,7 @@ class AnswerLabel:
                     endings.append(_ending(choice))
             known.add(choice)
         if endings:
-            yield {key: value for key, value in event.items() if key != "usage" or self._request.continuous_usage}
+            yield event
             event = {**event, "choices": endings}
         if self._open == 0 and not self._labelled:
             event["aigc"] = self._sealed()
@@ -150,7 +153,9 @@ class AnswerLabel:
     def finish(self) -> Iterator[Event]:
         """The object in an event of its own for a stream whose engine ended some choice without saying so."""
         if self._request.stream and not self._labelled:
-            yield {"model": self._request.model, "choices": [], "aigc": self._sealed()}
+            self._announce_stream()
+            head = {key: value for key, value in self._head.items() if key not in ("choices", "usage")}
+            yield {**head, "choices": [], "aigc": self._sealed()}
 
 
 def _ending(choice: dict[str, Any]) -> dict[str, Any]:

@@ -175,6 +175,7 @@ def test_an_engine_that_never_says_that_it_is_over(faulty: Faulty) -> None:
     response = faulty.chat(stream=True)
     *_, last = events(response)
     assert last["choices"] == []
+    assert {"id", "object", "created", "model"} <= set(last)
     assert problems_of(faulty, parse_label(last["aigc"]["AIGC"]), digest_of_texts(["轻便耐用。"])) == []
     assert response.text.endswith("data: [DONE]\n\n")
 
