@@ -77,6 +77,7 @@ async def answer(
             label = gateway.labelling.begin(request, caller, entry)
             rules = await gateway.rules.of(caller, model.id)
             entry.under(rules)
+            entry.rules_version += gateway.judges.version
             replaced = await scan_prompt(rules.pipeline, request, entry)
             if replaced is not None:
                 for event in instead(gateway, request, rules.pipeline, replaced, entry):

@@ -11,6 +11,7 @@ import aiohttp
 import orjson
 
 from compliance.guards.answer import GuardAnswerError
+from compliance.guards.build import guards_version
 from compliance.guards.guard import Guard
 from compliance.guards.turns import Turns
 from compliance.verdict import Direction, Finding, RulesError
@@ -87,17 +88,19 @@ class GuardClient:
 
 @dataclass(frozen=True, slots=True)
 class Judges:
-    """All judges of a gateway, by what they judge."""
+    """All judges of a gateway, by what they judge; `version` is what a record adds to that of the rules."""
 
     prompt: tuple[Judge, ...] = ()
     output: tuple[Judge, ...] = ()
+    version: str = ""
 
     @classmethod
-    def of(cls, judges: Iterable[Judge]) -> "Judges":
+    def of(cls, judges: Iterable[Judge], version: str) -> "Judges":
         every = tuple(judges)
         return cls(
             tuple(one for one in every if "prompt" in one.settings.directions),
             tuple(one for one in every if "output" in one.settings.directions),
+            f"+{version}",
         )
 
 
@@ -127,7 +130,8 @@ async def open_judges(guards: tuple[Guard, ...], keys: dict[str, str]) -> AsyncI
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
     timeout = aiohttp.ClientTimeout(total=None)  # each judgement brings its own deadline
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session:
-        yield Judges.of(GuardClient(one, session, _headers(one, keys), _places(one)) for one in guards)
+        clients = [GuardClient(one, session, _headers(one, keys), _places(one)) for one in guards]
+        yield Judges.of(clients, guards_version(guards))
 
 
 def _headers(guard: Guard, keys: dict[str, str]) -> dict[str, str]:

@@ -115,6 +115,7 @@ class JudgedAnswer:
             if blocked is not None:
                 self._note(blocked)
                 self._entry.released[field.where]["cut"] = True
+                self._entry.broke_rules("output", strictest(blocked.findings))
 
     def release(self) -> Iterator[Event]:
         """The events that may go out now. What follows an answer's end is dropped."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from compliance.guards.answer import GuardAnswerError
@@ -61,6 +62,7 @@ SAFE = {
 }
 
 
+@examples(deadline=None)
 @given(parts=st.lists(st.sampled_from(FRAGMENTS), max_size=6), asked=st.sampled_from(sorted(SAFE)))
 def test_nothing_else_is_safe(parts: list[str], asked: tuple) -> None:
     text = "".join(parts)
@@ -88,14 +90,15 @@ def test_requests(case: dict) -> None:
         assert body["temperature"] == 0
 
 
+LLAMA = guard("llama_guard")
 said = st.lists(st.tuples(st.sampled_from(["user", "assistant"]), st.text(max_size=5)), max_size=8)
 
 
+@examples(deadline=None)
 @given(said=said, window=st.integers(1, 30))
 def test_turns_alternate_and_nothing_said_last_is_lost(said: list[tuple], window: int) -> None:
     turns = prompt_turns(Turn(role, text) for role, text in said)
-    one = guard("llama_guard")
-    one = replace(one, settings=one.settings.model_copy(update={"window_characters": window}))
+    one = replace(LLAMA, settings=LLAMA.settings.model_copy(update={"window_characters": window}))
     sent = one.body(turns, len(turns[-1].text))["messages"]
     assert [message["role"] for message in sent] == (["user", "assistant"] * len(sent))[: len(sent)]
     assert len(sent) % 2 == 1
@@ -112,6 +115,7 @@ def test_pieces(case: dict) -> None:
     assert [case["text"][start:end] for start, end in spans] == case["pieces"]
 
 
+@examples(deadline=None)
 @given(chunks=st.lists(st.text(alphabet="字a 。！？\n", max_size=300), max_size=6))
 def test_pieces_do_not_depend_on_chunks(chunks: list[str]) -> None:
     whole, split = Pieces(), Pieces()

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -141,6 +142,7 @@ def test_a_safe_request_passes_whole(name: str, stream: bool, guarded: Guarded) 
         assert response.json()["choices"][0]["message"]["content"] == "你好。卖货。再见。"
     row = record(gateway, response.headers["x-request-id"])
     assert (row["outcome"], row["note"], json.loads(row["findings"])) == ("completed", "", [])
+    assert re.fullmatch(r"[0-9a-f]{16}\+[0-9a-f]{8}", row["rules_version"]), "the rules' version and the guards'"
     assert json.loads(row["released"])["choices.0.content"]["judged_to"] == 9
     assert len(guarded.guard.seen.bodies) == 4, "the prompt and three sentences"
 

@@ -13,6 +13,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from compliance.guards.pieces import Pieces
+from compliance.policies.policy import RepeatedViolationRule
 from gateway.errors import GatewayError, NodeFailed
 from gateway.judging import judged
 from gateway.record import RequestEntry
@@ -143,6 +144,34 @@ async def test_a_finding_is_recorded_once() -> None:
     assert [(one["where"], one["start"], one["end"], one["action"]) for one in line.entry.findings] == [
         ("choices.0.content", 0, 2, "flag")
     ]
+
+
+@pytest.mark.parametrize(("mode", "sees"), [("strict", "|content_filter"), ("cutoff", "一。|content_filter")])
+async def test_a_cut_answer_is_a_violation_where_the_policy_counts_outputs(mode: str, sees: str) -> None:
+    line = Line({"mode": mode})
+    line.entry.repeated_violations = RepeatedViolationRule(
+        in_a_row=3, in_a_day=5, suspend_hours=1, count=frozenset({"output"})
+    )
+    line.write("一。", 0, None)
+    await settle()
+    line.judge.say("unsafe")
+    await line.task
+    assert (line.seen, line.entry.violation) == (sees, "block")
+
+
+@pytest.mark.parametrize("mode", ["strict", "cutoff"])
+async def test_a_dry_run_records_and_lets_through(mode: str) -> None:
+    line = Line({"mode": mode})
+    line.entry.dry_run = True
+    line.write("一。", 0, None)
+    await settle()
+    line.judge.say("unsafe")
+    line.write({}, 0, "stop")
+    line.write_other(None)
+    await line.task
+    assert line.seen == "一。|stop"
+    assert [(one["action"], one["dry_run"]) for one in line.entry.findings] == [("block", True)]
+    assert line.entry.violation is None
 
 
 @pytest.mark.parametrize("mode", ["strict", "cutoff"])
