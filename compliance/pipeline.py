@@ -1,6 +1,6 @@
 """Text in, verdict out: the scanners of both directions behind one door."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from compliance.gate import Gate
@@ -31,9 +31,17 @@ class Pipeline:
         self._scanners = {direction: tuple(compiled) for direction, compiled in scanners.items()}
         self._deadline_s = deadline_s
 
-    def scan(self, text: str, direction: Direction, *, surface: Surface = "text") -> Verdict:
-        """Judge a whole text: all its findings, and what a gate would release of it."""
-        gate = Gate(self._scanners[direction], surface, self._deadline_s, survey=True, enforce=self.enforce)
+    def scan(
+        self, text: str, direction: Direction, *, surface: Surface = "text", only: Collection[str] | None = None
+    ) -> Verdict:
+        """Judge a whole text: all its findings, and what a gate would release of it.
+
+        `only` names the scanners that are to look at it; all of them do without.
+        """
+        scanners = self._scanners[direction]
+        if only is not None:
+            scanners = tuple(one for one in scanners if one.name in only)
+        gate = Gate(scanners, surface, self._deadline_s, survey=True, enforce=self.enforce)
         whole = gate.feed_whole(text)
         return Verdict(strictest(whole.findings), whole.findings, whole.text, self.version)
 

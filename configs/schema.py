@@ -70,7 +70,9 @@ class ComplianceSettings(Strict):
     """Which rules the pipeline is built from. Paths are relative to the settings file's folder.
 
     `policy` is the default policy. `models` and `tenants` name policies (files of `policy_folders` or the shipped
-    ones) that are laid over it. See docs/policies.md.
+    ones) that are laid over it. See docs/policies.md. `unscannable_parts` says what becomes of images, sounds and
+    files in messages. Outcomes of `remembered_texts` (0: none) are kept, so that a conversation that is sent again
+    needs no new scan.
     """
 
     policy: Path = Path("policies/base.yaml")
@@ -81,6 +83,17 @@ class ComplianceSettings(Strict):
     lexicons: tuple[Path, ...] = (Path("lexicons/starter.tsv"),)
     allow_lists: tuple[Path, ...] = (Path("lexicons/allow.tsv"),)
     deadline_seconds: float = Field(2.0, gt=0)
+    unscannable_parts: Literal["refuse", "pass"] = "refuse"
+    remembered_texts: int = Field(50_000, ge=0)
+    remembered_bytes: int = Field(32 * 1024 * 1024, ge=0)
+
+
+class ModerationSettings(Strict):
+    """What one request to `/v1/moderations` may ask for; it needs no engine, so it has places of its own."""
+
+    concurrent_requests_per_key: int = Field(16, ge=1)
+    texts_per_request: int = Field(64, ge=1)
+    characters_per_request: int = Field(1_000_000, ge=1)
 
 
 class GuardActions(Strict):
@@ -115,12 +128,13 @@ class LabelSettings(Strict):
     """Labels of generated content (docs/labels.md). `key_file` is relative to the working directory, as a database is.
 
     `provider` is the 27-character provider code or, without one, an ASCII name; `position` is where the visible text
-    stands: in the answer's text, or at the caller's interface (corner).
+    stands: in the answer's text, or at the caller's interface (corner). `tenants` and then a key's own go before it.
     """
 
     provider: str = "opcgate-local"
     display_name: str = Field("opcgate", min_length=1, max_length=60)
     position: LabelPosition = "corner"
+    tenants: dict[str, LabelPosition] = {}
     language: Literal["zh", "en"] = "zh"
     text_zh: str = "AI生成（{name} · {model}）"
     text_en: str = "AI生成 / AI-generated ({name} · {model})"
@@ -147,6 +161,7 @@ class Settings(Strict):
     upstream: UpstreamSettings = UpstreamSettings()
     compliance: ComplianceSettings = ComplianceSettings()
     labels: LabelSettings = LabelSettings()
+    moderations: ModerationSettings = ModerationSettings()
     engine: EngineSettings = EngineSettings()
     catalog: Path = Path("models.yaml")
     nodes: tuple[NodeSettings, ...] = Field(min_length=1)

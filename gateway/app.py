@@ -29,6 +29,7 @@ from gateway.quota import Quota
 from gateway.record import Recorder
 from gateway.request import SURFACES
 from gateway.rules import Rules
+from gateway.scanned import ScannedTexts
 from gateway.store import migrate, open_engine, record_writer
 from gateway.suspension import Suspensions
 from gateway.upstream import HttpTransport, Transport
@@ -120,6 +121,8 @@ async def running_gateway(
             metrics=Metrics(),
             clock=clock,
             max_choices=settings.limits.choices_per_request,
+            scanned=ScannedTexts(settings.compliance.remembered_texts, settings.compliance.remembered_bytes),
+            parts=settings.compliance.unscannable_parts,
         )
 
 

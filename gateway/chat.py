@@ -27,7 +27,9 @@ from gateway.quota import Quota
 from gateway.record import Recorder, RequestEntry
 from gateway.request import CheckedRequest, Surface, parse_request
 from gateway.rules import Rules
+from gateway.scanned import ScannedTexts
 from gateway.set_answer import set_answer_events, speaks_chinese
+from gateway.surfaces.parts import Unscanned
 from gateway.suspension import Suspensions
 from gateway.upstream import Event, Transport
 from models.catalog import ServedModel
@@ -51,6 +53,8 @@ class Gateway:
     metrics: Metrics
     clock: Callable[[], float]
     max_choices: int
+    scanned: ScannedTexts
+    parts: Unscanned
 
     @property
     def pipeline(self) -> Pipeline:
@@ -78,7 +82,7 @@ async def answer(
             rules = await gateway.rules.of(caller, model.id)
             entry.under(rules)
             entry.rules_version += gateway.judges.version
-            replaced = await scan_prompt(rules.pipeline, request, entry)
+            replaced = await scan_prompt(rules.pipeline, request, entry, gateway.scanned)
             if replaced is not None:
                 for event in instead(gateway, request, rules.pipeline, replaced, entry):
                     yield event
@@ -104,8 +108,10 @@ async def checked(
     gateway: Gateway, surface: Surface, read_body: Callable[[], Awaitable[bytes]], entry: RequestEntry
 ) -> tuple[CheckedRequest, ServedModel]:
     """The request, well formed and for a model that exists."""
-    request = parse_request(surface, await read_body(), max_choices=gateway.max_choices)
+    request = parse_request(surface, await read_body(), max_choices=gateway.max_choices, parts=gateway.parts)
     entry.streamed = request.stream
+    if request.unscanned_parts:
+        entry.note = "passed on without a scan: " + ", ".join(request.unscanned_parts)
     model = gateway.nodes.resolve(request.model)
     entry.model = model.id
     return request, model

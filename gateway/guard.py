@@ -122,7 +122,7 @@ class ChoiceGuard:
         self._entry = entry
         self._gates: dict[str, Gate] = {}
         self._named_calls: set[int] = set()
-        self._logprobs = LogprobHold() if logprobs else None
+        self._logprobs = LogprobHold(pipeline) if logprobs else None
         self._closing = False
         self.blocked = False
         self.ended = False
@@ -152,7 +152,7 @@ class ChoiceGuard:
         """A chat message or delta with its released text only."""
         released: dict[str, Any] = {}
         if message.get("role"):
-            released["role"] = message["role"]
+            released["role"] = "assistant"
         for name in TEXT_FIELDS:
             text = message.get(name) or ""
             if text:
@@ -194,8 +194,8 @@ class ChoiceGuard:
     def _tool_call(self, index: int, call: dict[str, Any]) -> dict[str, Any]:
         function = call.get("function") or {}
         out: dict[str, Any] = {"index": index, "function": {}}
-        if call.get("id"):
-            out |= {"id": call["id"], "type": call.get("type") or "function"}
+        if call.get("id"):  # some parsers take it from what the model wrote
+            out |= {"id": self._whole_field(f"tool_calls.{index}.id", call["id"]), "type": "function"}
         if function.get("name") and index not in self._named_calls:
             self._named_calls.add(index)
             out["function"]["name"] = self._whole_field(f"tool_calls.{index}.name", function["name"])

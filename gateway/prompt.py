@@ -1,64 +1,148 @@
-"""The input side of the pipeline: every string that can reach the model is scanned, masked, or refused."""
+"""The input side of the pipeline: every string that can reach the model is scanned, masked, or refused.
+
+Each string is scanned alone, and once: a conversation that is sent again costs a look-up. Texts that a model reads in
+one go (a user's turns, the parts of a message) are also scanned where they join.
+"""
 
 import asyncio
+from collections.abc import Sequence
 
 from compliance.pipeline import Pipeline
-from compliance.verdict import Action, Finding, ScannerError, Verdict
+from compliance.verdict import Action, Finding, ScannerError
 from gateway.errors import InvalidRequest, PromptRefused, ScanFailed
 from gateway.record import RequestEntry
 from gateway.request import CheckedRequest
+from gateway.scanned import ScannedTexts
+from gateway.seams import Crossing, crossings
 from gateway.surfaces.shape import Place
 
-# Longer prompts are scanned in a thread, so that one of them does not hold up everybody's streams.
 INLINE_CHARS = 20_000
+"""Longer prompts are scanned in a thread, so that one of them does not hold up everybody's streams."""
+
+LOOKED_UP_INLINE_CHARS = 200_000
+"""Looking up is a hundred times faster than scanning, but no more than so much is looked up in between."""
+
+SPLIT_MASK = "***"
+"""What stands where a masked value begins that goes on in the next message; there it is left out."""
+
+Cut = tuple[int, int, str]
+"""Start and end in the raw text, and what is put there."""
 
 
-async def scan_prompt(pipeline: Pipeline, request: CheckedRequest, entry: RequestEntry) -> Finding | None:
+async def scan_prompt(
+    pipeline: Pipeline, request: CheckedRequest, entry: RequestEntry, scanned: ScannedTexts
+) -> Finding | None:
     """Scan all text of a prompt and put masked text in its place.
 
     Returns the first finding that the policy wants answered by a set answer. Raises PromptRefused when a span is
     blocked and ScanFailed when a scanner fails.
     """
-    places = list(request.places())
-    if sum(len(place.text) for place in places) > INLINE_CHARS:
-        return await asyncio.to_thread(_scan, pipeline, places, entry)
-    return _scan(pipeline, places, entry)
+    scan = PromptScan(pipeline, scanned, list(request.places()), request.joined(), entry)
+    return await asyncio.to_thread(scan.run) if scan.is_long() else scan.run()
 
 
-def _scan(pipeline: Pipeline, places: list[Place], entry: RequestEntry) -> Finding | None:
-    replaced: Finding | None = None
-    for place in places:
+class PromptScan:
+    """One prompt under scan."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        scanned: ScannedTexts,
+        places: Sequence[Place],
+        joined: Sequence[Sequence[Place]],
+        entry: RequestEntry,
+    ) -> None:
+        self._pipeline = pipeline
+        self._scanned = scanned
+        self._places = places
+        self._joined = joined
+        self._entry = entry
+        self.replaced: Finding | None = None
+        self._cuts: dict[str, list[Cut]] = {}  # by path, what is masked across a join
+        self._replaced: Finding | None = None
+
+    def is_long(self) -> bool:
+        """Whether the scan is better done in a thread."""
+        size = sum(len(place.text) for place in self._places)
+        if INLINE_CHARS < size <= LOOKED_UP_INLINE_CHARS:
+            size = sum(len(place.text) for place in self._places if not self._knows(place))
+        return size > INLINE_CHARS
+
+    def _knows(self, place: Place) -> bool:
+        return self._scanned.knows(self._pipeline, place.text, "prompt", place.surface)
+
+    def run(self) -> Finding | None:
+        """Scan, record, mask; the finding to be answered by a set answer. Raises PromptRefused, ScanFailed."""
         try:
-            verdict = pipeline.scan(place.text, "prompt", surface="json" if place.kind == "json" else "text")
+            for texts in self._joined:
+                for crossing in crossings(self._pipeline, self._scanned, texts):
+                    self._act_on(crossing)
+            for place in self._places:
+                self._judge(place)
         except ScannerError as error:
             raise ScanFailed(
                 f"The prompt could not be checked ({error}), so it was not sent to the model. "
                 "内容检查失败，请求未送达模型。"
             ) from error
-        if verdict.findings:
-            entry.add_findings(place.param, verdict.findings)
-            if pipeline.enforce:
-                asked = _act(place, verdict, entry)
-                replaced = replaced or asked
-    return replaced
+        return self._replaced
+
+    def _act_on(self, crossing: Crossing) -> None:
+        """Record and refuse what a finding across a join calls for, or note what is to be masked of each text."""
+        self._entry.add_findings(crossing.last.param, (crossing.finding,))
+        self._stop(crossing.last, (crossing.finding,))
+        if crossing.finding.action is not Action.mask or not self._pipeline.enforce:
+            return
+        mask = SPLIT_MASK
+        for place, start, end in crossing.pieces:
+            self._cuts.setdefault(place.param, []).append((start, end, mask))
+            mask = ""
+
+    def _judge(self, place: Place) -> None:
+        outcome = self._scanned.scan(self._pipeline, place.text, "prompt", place.surface)
+        if outcome.findings:
+            self._entry.add_findings(place.param, outcome.findings)
+            self._stop(place, outcome.findings)
+        cuts = self._cuts.get(place.param)
+        if cuts is None:
+            if outcome.masked is not None:
+                _mask(place, outcome.masked)
+            return
+        rest = without(place.text, cuts)
+        outcome = self._scanned.scan(self._pipeline, rest, "prompt", place.surface)
+        self._stop(place, outcome.findings)
+        _mask(place, rest if outcome.masked is None else outcome.masked)
+
+    def _stop(self, place: Place, findings: Sequence[Finding]) -> None:
+        """Refuse the prompt, or note that it gets a set answer, where the strictest of the findings asks for it."""
+        strictest = max(findings, key=lambda one: one.action.rank, default=None)
+        if strictest is None or not strictest.action.stops or not self._pipeline.enforce:
+            return
+        if strictest.action is Action.substitute:
+            self._replaced = self._replaced or strictest
+            return
+        self._entry.broke_rules("prompt", strictest.action)
+        raise PromptRefused(_why(place, strictest), param=place.param)
 
 
-def _act(place: Place, verdict: Verdict, entry: RequestEntry) -> Finding | None:
-    if verdict.action.stops:
-        first = next(one for one in verdict.findings if one.action is verdict.action)
-        if verdict.action is Action.substitute:
-            return first
-        entry.broke_rules("prompt", verdict.action)
-        raise PromptRefused(_why(place, first), param=place.param)
-    if verdict.action is not Action.mask:
-        return None
-    if place.kind == "name":
+def without(text: str, cuts: list[Cut]) -> str:
+    """The text with each of these spans replaced; of spans that overlap only the first one's replacement stays."""
+    out: list[str] = []
+    at = 0
+    for start, end, mask in sorted(cuts):
+        if start >= at:
+            out += (text[at:start], mask)
+        at = max(at, end)
+    return "".join(out) + text[at:]
+
+
+def _mask(place: Place, text: str) -> None:
+    if place.kind in ("name", "number"):
         raise InvalidRequest(
-            f"A name in '{place.param}' holds personal information and can't be masked; rename it. 字段名含个人信息。",
+            f"A {place.kind} in '{place.param}' holds personal information and can't be masked; leave it out. "
+            "字段名或数字含个人信息，请删去。",
             param=place.param,
         )
-    place.replace(verdict.released)
-    return None
+    place.replace(text)
 
 
 def _why(place: Place, finding: Finding) -> str:

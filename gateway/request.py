@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from compliance.guards.turns import Turns
 from gateway.errors import InvalidRequest
 from gateway.surfaces import chat, completions
+from gateway.surfaces.parts import Unscanned, check_parts
 from gateway.surfaces.shape import NOT_FORWARDED, Generation, Json, Place
 
 Places = Callable[[Json], Iterator[Place]]
@@ -24,14 +25,18 @@ class Surface:
     path: str
     model: type[Generation]
     prompt_places: Places
+    joined_places: Callable[[Json], list[list[Place]]]
     text_fields: tuple[str, ...]
     conversations: Conversations
 
 
-CHAT = Surface(chat.ENDPOINT, chat.PATH, chat.ChatRequest, chat.prompt_places, chat.TEXT_FIELDS, chat.conversations)
+CHAT = Surface(
+    chat.ENDPOINT, chat.PATH, chat.ChatRequest, chat.prompt_places, chat.joined_places,
+    chat.TEXT_FIELDS, chat.conversations,
+)  # fmt: skip
 COMPLETIONS = Surface(
     completions.ENDPOINT, completions.PATH, completions.CompletionRequest, completions.prompt_places,
-    completions.TEXT_FIELDS, completions.conversations,
+    completions.joined_places, completions.TEXT_FIELDS, completions.conversations,
 )  # fmt: skip
 SURFACES = (CHAT, COMPLETIONS)
 
@@ -46,10 +51,15 @@ class CheckedRequest:
     stream: bool
     include_usage: bool
     continuous_usage: bool
+    unscanned_parts: tuple[str, ...] = ()
 
     def places(self) -> Iterator[Place]:
         """Every string of the prompt."""
         return self.surface.prompt_places(self.body)
+
+    def joined(self) -> list[list[Place]]:
+        """Those of them that are read in one go, so that something may be hidden where they join."""
+        return self.surface.joined_places(self.body)
 
     def conversations(self) -> list[tuple[str, Turns]]:
         """The prompt as guards read it: each conversation under the path of its newest turn."""
@@ -65,8 +75,11 @@ class CheckedRequest:
         return orjson.dumps(body)
 
 
-def parse_request(surface: Surface, payload: bytes, *, max_choices: int) -> CheckedRequest:
-    """Check a request body. Raises InvalidRequest naming the field and the mend."""
+def parse_request(surface: Surface, payload: bytes, *, max_choices: int, parts: Unscanned = "refuse") -> CheckedRequest:
+    """Check a request body. Raises InvalidRequest naming the field and the mend.
+
+    `parts` says what becomes of a message's images, sounds and files.
+    """
     body = _json_object(payload)
     try:
         checked = surface.model.model_validate(body)
@@ -74,6 +87,7 @@ def parse_request(surface: Surface, payload: bytes, *, max_choices: int) -> Chec
         raise _field_error(error) from None
     if checked.n is not None and checked.n > max_choices:
         raise InvalidRequest(f"n is at most {max_choices}; ask for fewer choices. n 最大为 {max_choices}。", param="n")
+    unscanned = check_parts(body, parts) if surface is CHAT else []
     options = checked.stream_options
     return CheckedRequest(
         surface=surface,
@@ -82,6 +96,7 @@ def parse_request(surface: Surface, payload: bytes, *, max_choices: int) -> Chec
         stream=bool(checked.stream),
         include_usage=bool(options and options.include_usage),
         continuous_usage=bool(options and options.include_usage and options.continuous_usage_stats),
+        unscanned_parts=tuple(unscanned),
     )
 
 

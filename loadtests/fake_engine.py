@@ -187,11 +187,16 @@ def _merged(deltas: list[dict[str, Any]]) -> dict[str, Any]:
     message: dict[str, Any] = {"content": ""}
     calls: dict[int, dict[str, Any]] = {}
     for delta in deltas:
-        for name in ("content", "reasoning"):
+        for name in ("content", "reasoning", "reasoning_content", "refusal"):
             if delta.get(name):
                 message[name] = message.get(name, "") + delta[name]
         for call in delta.get("tool_calls", ()):
-            known = calls.setdefault(call["index"], {"id": "call-1", "type": "function", "function": {"arguments": ""}})
+            fresh = {
+                "id": call.get("id", "call-1"),
+                "type": call.get("type", "function"),
+                "function": {"arguments": ""},
+            }
+            known = calls.setdefault(call["index"], fresh)
             function = call["function"]
             known["function"] |= {"name": function["name"]} if "name" in function else {}
             known["function"]["arguments"] += function.get("arguments", "")

@@ -6,18 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictBool, StrictInt, StrictStr
 
 from compliance.guards.turns import Turn, Turns, prompt_turns
+from gateway.surfaces.parts import Part, part_places, said_in
 from gateway.surfaces.shape import Generation, Json, Place, Shape, field_strings
 
 ENDPOINT = "chat.completions"
 PATH = "/v1/chat/completions"
 TEXT_FIELDS = ("reasoning_content", "reasoning", "content", "refusal")
-
-
-class TextPart(Shape):
-    """A text part of a message. Other kinds of parts can't be scanned, so they are refused."""
-
-    type: Literal["text"]
-    text: StrictStr
 
 
 class FunctionCall(Shape):
@@ -40,7 +34,7 @@ class Message(Shape):
     """One message. Fields that clients send back from an answer are taken along."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: StrictStr | Annotated[list[TextPart], Field(min_length=1)] | None = None
+    content: StrictStr | Annotated[list[Part], Field(min_length=1)] | None = None
     name: StrictStr | None = None
     tool_calls: list[ToolCall] | None = None
     tool_call_id: StrictStr | None = None
@@ -89,6 +83,7 @@ def prompt_places(body: Json) -> Iterator[Place]:
             "structured_outputs",
             "stop",
             "bad_words",
+            "reasoning_effort",
             "chat_template_kwargs",
         ),
     )
@@ -96,16 +91,46 @@ def prompt_places(body: Json) -> Iterator[Place]:
 
 def _message_places(message: Json, param: str) -> Iterator[Place]:
     message.pop("annotations", None)
-    for name in ("content", "name", "refusal", "reasoning", "reasoning_content", "tool_call_id"):
+    for name in ("name", "refusal", "reasoning", "reasoning_content", "tool_call_id"):
         if isinstance(message.get(name), str):
             yield Place(f"{param}.{name}", message, name)
-    if isinstance(message.get("content"), list):
-        for index, part in enumerate(message["content"]):
-            yield Place(f"{param}.content.{index}.text", part, "text")
+    yield from _content_places(message, param)
     for index, call in enumerate(message.get("tool_calls") or ()):
-        function = call["function"]
-        yield Place(f"{param}.tool_calls.{index}.function.name", function, "name")
-        yield Place(f"{param}.tool_calls.{index}.function.arguments", function, "arguments", "json")
+        function, where = call["function"], f"{param}.tool_calls.{index}"
+        yield Place(f"{where}.id", call, "id")
+        yield Place(f"{where}.function.name", function, "name")
+        yield Place(f"{where}.function.arguments", function, "arguments", "json")
+
+
+def _content_places(message: Json, param: str) -> Iterator[Place]:
+    # What tools answer is mostly JSON, whose escapes a model reads as easily as the characters.
+    kind: Literal["text", "json"] = "json" if message["role"] == "tool" else "text"
+    content = message.get("content")
+    if isinstance(content, str):
+        yield Place(f"{param}.content", message, "content", kind)
+    for index, part in enumerate(content if isinstance(content, list) else ()):
+        yield from part_places(part, f"{param}.content.{index}", kind)
+
+
+def joined_places(body: Json) -> list[list[Place]]:
+    """The texts that are read in one go: all of the user's turns, other messages of one role in a row, parts.
+
+    Answers of tools have nothing to do with each other, so only the parts of each are joined.
+    """
+    user: list[Place] = []
+    joined = [user]
+    before = ""
+    for index, message in enumerate(body["messages"]):
+        role = message["role"]
+        texts = [one for one in _content_places(message, f"messages.{index}") if one.key in ("content", "text")]
+        if role == "user":
+            user += texts
+        elif role == before != "tool":
+            joined[-1] += texts
+        else:
+            joined.append(texts)
+        before = role
+    return [texts for texts in joined if len(texts) > 1]
 
 
 def conversations(body: Json) -> list[tuple[str, Turns]]:
@@ -119,7 +144,7 @@ def conversations(body: Json) -> list[tuple[str, Turns]]:
 def _said(message: Json) -> str:
     """All text of a message, one part below the other."""
     content = message.get("content") or ""
-    texts = [part["text"] for part in content] if isinstance(content, list) else [content]
+    texts = [said_in(part) for part in content] if isinstance(content, list) else [content]
     texts += [message.get(name) or "" for name in TEXT_FIELDS if name != "content"]
     for call in message.get("tool_calls") or ():
         texts.append(f"{call['function']['name']}({call['function']['arguments']})")

@@ -27,6 +27,11 @@ def prompt_places(body: Json) -> Iterator[Place]:
     yield from field_strings(body, ("prompt", "suffix", "response_format", "structured_outputs", "stop", "bad_words"))
 
 
+def joined_places(_body: Json) -> list[list[Place]]:
+    """Prompts of one request have nothing to do with each other."""
+    return []
+
+
 def conversations(body: Json) -> list[tuple[str, Turns]]:
     """Each prompt as a conversation of one turn, as guards read it."""
     prompts = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 Json = dict[str, Any]
-Kind = Literal["text", "json", "name"]
+Kind = Literal["text", "json", "name", "number"]
 
 
 class Shape(BaseModel):
@@ -65,9 +65,16 @@ NOT_FORWARDED = (
 )
 
 
+SHORTEST_NUMBER = 5
+"""Numbers of so many digits can say something about a person (a QQ number has five)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One string in a request body: where it is, and how to put another in its place."""
+    """One string in a request body: where it is, and how to put another in its place.
+
+    Kind `json` is text that is read as JSON, so escapes are looked through; a `name` is a key of an object.
+    """
 
     param: str
     container: Any
@@ -77,7 +84,12 @@ class Place:
     @property
     def text(self) -> str:
         """The string itself; for kind `name` the key is the string."""
-        return str(self.key) if self.kind == "name" else self.container[self.key]
+        return str(self.key) if self.kind == "name" else str(self.container[self.key])
+
+    @property
+    def surface(self) -> Literal["text", "json"]:
+        """How scanners are to read it."""
+        return "json" if self.kind == "json" else "text"
 
     def replace(self, text: str) -> None:
         """Put `text` in the string's place."""
@@ -85,21 +97,26 @@ class Place:
 
 
 def strings_below(value: Any, param: str) -> Iterator[Place]:
-    """Every string in a JSON value, keys of objects included (a schema's property names reach the model)."""
+    """Every string in a JSON value, with keys of objects and long numbers (a schema's names and examples are read)."""
     if isinstance(value, dict):
         for key in list(value):
-            yield Place(f"{param}.{key}" if len(key) < 40 else param, value, key, "name")
-            yield from _child(value, key, f"{param}.{key}")
+            # A path goes into records and answers, so a name that is still to be judged is no part of its own.
+            yield Place(param, value, key, "name")
+            yield from _child(value, key, f"{param}.{key}" if len(key) < 40 else param)
     elif isinstance(value, list):
         for index in range(len(value)):
             yield from _child(value, index, f"{param}.{index}")
 
 
 def _child(container: Any, key: Any, param: str) -> Iterator[Place]:
-    if isinstance(container[key], str):
+    value = container[key]
+    if isinstance(value, str):
         yield Place(param, container, key)
+    elif isinstance(value, int | float) and len(str(value)) >= SHORTEST_NUMBER:
+        if not isinstance(value, bool):
+            yield Place(param, container, key, "number")
     else:
-        yield from strings_below(container[key], param)
+        yield from strings_below(value, param)
 
 
 def field_strings(body: Json, names: tuple[str, ...]) -> Iterator[Place]:

@@ -10,6 +10,8 @@ import httpx
 import pytest
 import uvicorn
 
+from compliance.build import build_pipeline, shipped_settings
+from compliance.pipeline import Pipeline
 from configs.loader import load_settings
 from configs.schema import Settings
 from gateway.app import build_app
@@ -118,3 +120,9 @@ class serving:  # noqa: N801 - a context manager, read as a verb
         self._server.should_exit = True
         self._thread.join(20)
         assert not self._thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Pipeline:
+    """The shipped rules, for tests that need no gateway around them."""
+    return build_pipeline(shipped_settings())

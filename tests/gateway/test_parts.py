@@ -11,6 +11,7 @@ from gateway import errors
 from gateway.logprobs import LogprobHold
 from gateway.request import CHAT, parse_request
 from gateway.sse import SSEDecoder
+from tests.compliance.helpers import of_terms
 
 
 def every_error(kind: type[errors.GatewayError] = errors.GatewayError) -> list[type[errors.GatewayError]]:
@@ -56,7 +57,7 @@ def test_logprobs_leave_with_their_text_and_never_touch_a_masked_span(text: str,
     tokens = [text[start:end] for start, end in zip([0, *cuts], [*cuts, size], strict=True)]
     start = data.draw(st.integers(0, size))
     masked = (start, data.draw(st.integers(start, size)))
-    hold, out, fed = LogprobHold(), [], 0
+    hold, out, fed = LogprobHold(of_terms({})), [], 0
     for number, token in enumerate(tokens):
         fed += len(token)
         decided = data.draw(st.integers(0, fed)) if number < len(tokens) - 1 else size
@@ -73,7 +74,7 @@ def test_logprobs_leave_with_their_text_and_never_touch_a_masked_span(text: str,
 
 
 def test_logprobs_that_do_not_fit_the_text_are_not_shown() -> None:
-    hold = LogprobHold()
+    hold = LogprobHold(of_terms({}))
     hold.decide(2, ())
     assert hold.feed("你好", [("<tool>", 1), ("你", 2)], final=False) == []
     hold.decide(3, ())

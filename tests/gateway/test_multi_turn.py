@@ -1,0 +1,152 @@
+"""Conversations: what is hidden over messages is found, and what was scanned before isn't scanned again."""
+
+from collections.abc import Collection
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compliance.pipeline import Pipeline
+from compliance.verdict import Direction, Surface, Verdict
+from gateway.errors import PromptRefused
+from gateway.prompt import scan_prompt, without
+from gateway.record import RequestEntry
+from gateway.request import CHAT, CheckedRequest, parse_request
+from gateway.scanned import CLEAN, ENTRY_BYTES, ScannedTexts
+from gateway.seams import REACH
+from tests.compliance.helpers import of_terms
+from tests.conftest import read_cases
+
+
+class Counting(Pipeline):
+    """A pipeline that counts the characters it scans."""
+
+    def __init__(self, inner: Pipeline) -> None:
+        self.inner = inner
+        self.version = inner.version
+        self.enforce = inner.enforce
+        self.characters = 0
+
+    def scan(
+        self, text: str, direction: Direction, *, surface: Surface = "text", only: Collection[str] | None = None
+    ) -> Verdict:
+        self.characters += len(text)
+        return self.inner.scan(text, direction, surface=surface, only=only)
+
+
+def chat(messages: list[tuple[str, Any]]) -> CheckedRequest:
+    said = [
+        {"role": role}
+        | {"content": content if isinstance(content, str) else [{"type": "text", "text": one} for one in content]}
+        for role, content in messages
+    ]
+    body = orjson.dumps({"model": "m", "messages": said})
+    return parse_request(CHAT, body, max_choices=1)
+
+
+def entry_of(request: CheckedRequest) -> RequestEntry:
+    return RequestEntry(id="r", endpoint=request.surface.endpoint, started_at=0.0, rules_version="v")
+
+
+def sent(request: CheckedRequest) -> list[Any]:
+    contents = [message["content"] for message in request.body["messages"]]
+    return [one if isinstance(one, str) else [part["text"] for part in one] for one in contents]
+
+
+@pytest.mark.parametrize("case", read_cases("multi_turn.jsonl"), ids=lambda case: case["id"])
+async def test_over_messages(case: dict[str, Any], shipped: Pipeline) -> None:
+    for scanned in (ScannedTexts(0, 0), ScannedTexts(1000, 10**6)):
+        for _ in range(2):  # what is remembered says the same as what is scanned
+            request = chat(case["messages"])
+            entry = entry_of(request)
+            if "refused_at" in case:
+                with pytest.raises(PromptRefused) as refused:
+                    await scan_prompt(shipped, request, entry, scanned)
+                assert refused.value.param == case["refused_at"]
+                assert entry.findings[-1]["where"] == case["refused_at"]
+            else:
+                await scan_prompt(shipped, request, entry, scanned)
+                assert sent(request) == case["sent"]
+
+
+async def test_a_finding_over_a_join_is_reported_where_it_ends(shipped: Pipeline) -> None:
+    request = chat([("user", "电话1380"), ("user", "0138000，谢谢")])
+    entry = entry_of(request)
+    await scan_prompt(shipped, request, entry, ScannedTexts(10, 10**6))
+    (found,) = entry.findings
+    assert (found["where"], found["start"], found["end"], found["type"]) == ("messages.1.content", 0, 7, "mobile")
+
+
+def conversation(turns: int) -> list[tuple[str, str]]:
+    messages = [("system", "你是一个电商文案助手。")]
+    for turn in range(turns):
+        messages += [
+            ("user", f"请把第{turn}版文案改得更短一些，突出轻便耐用，适合露营。"),
+            ("assistant", f"第{turn}版：轻便耐用，一拎就走，露营好搭档。" * 5),
+        ]
+    return messages[:-1]
+
+
+async def test_a_turn_costs_only_what_is_new_in_it(shipped: Pipeline) -> None:
+    counting, scanned = Counting(shipped), ScannedTexts(10_000, 10**7)
+    for turns in range(1, 31):
+        counting.characters = 0
+        request = chat(conversation(turns))
+        await scan_prompt(counting, request, entry_of(request), scanned)
+        new = sum(len(content) for _, content in conversation(turns)[-2:])
+        assert counting.characters <= new + 2 * REACH, f"turn {turns} costs more than what is new in it and a join"
+    counting.characters = 0
+    request = chat(conversation(30))
+    await scan_prompt(counting, request, entry_of(request), scanned)
+    assert counting.characters == 0
+
+
+async def test_without_a_memory_everything_is_scanned(shipped: Pipeline) -> None:
+    counting, nothing = Counting(shipped), ScannedTexts(0, 0)
+    for _ in range(2):
+        counting.characters = 0
+        request = chat([("user", "你好")])
+        await scan_prompt(counting, request, entry_of(request), nothing)
+        assert counting.characters == 2
+    assert len(nothing) == 0
+
+
+def test_other_rules_directions_and_surfaces_never_meet_an_old_outcome() -> None:
+    scanned = ScannedTexts(100, 10**6)
+    lenient, strict = of_terms({"大麻": "flag"}), of_terms({"大麻": "block"})
+    lenient.version, strict.version = "1", "2"
+    assert scanned.scan(lenient, "大麻", "prompt").action.value == "flag"
+    assert scanned.scan(strict, "大麻", "prompt").action.value == "block"
+    assert scanned.scan(lenient, "大麻", "prompt").action.value == "flag"
+    assert scanned.scan(lenient, "\\u5927\\u9ebb", "prompt", "json").findings
+    assert scanned.scan(lenient, "大麻", "output").findings
+    assert scanned.scan(lenient, "大麻", "prompt", "text", ("personal_info",)) is CLEAN
+    assert len(scanned) == 5
+
+
+def test_the_memory_is_bounded_and_forgets_the_oldest() -> None:
+    rules = of_terms({"大麻": "mask"})
+    by_count = ScannedTexts(3, 10**6)
+    for number in range(10):
+        by_count.scan(rules, f"第{number}句", "prompt")
+        by_count.scan(rules, "常用的一句", "prompt")
+    assert len(by_count) == 3
+    assert by_count.knows(rules, "常用的一句", "prompt")
+    assert not by_count.knows(rules, "第1句", "prompt")
+    by_size = ScannedTexts(1000, 4 * ENTRY_BYTES)
+    for number in range(50):
+        by_size.scan(rules, f"第{number}句", "prompt")
+        by_size.scan(rules, f"大麻{number}" * 200, "prompt")
+        assert by_size.size_bytes <= 4 * ENTRY_BYTES
+    assert ScannedTexts(5, 10**6)._secret != ScannedTexts(5, 10**6)._secret, "hashes of two processes differ"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text("abc", max_size=12), st.data())
+def test_cuts_leave_what_lies_outside_of_them(text: str, data: st.DataObject) -> None:
+    spans = data.draw(st.lists(st.tuples(st.integers(0, len(text)), st.integers(0, len(text))), max_size=4))
+    cuts = [(min(span), max(span), "") for span in spans]
+    inside = {at for start, end, _ in cuts for at in range(start, end)}
+    assert without(text, cuts) == "".join(char for at, char in enumerate(text) if at not in inside)
