@@ -37,7 +37,7 @@ class Labelling:
 
     def _position(self, request: CheckedRequest, caller: Caller, entry: RequestEntry) -> Shown:
         if entry.label_asked is None:
-            chosen = caller.label_position or self.settings.position
+            chosen = caller.label_position or self.settings.tenants.get(caller.tenant or "", self.settings.position)
             return "corner" if read_by_programs(request.body) else chosen
         if entry.label_asked != "none":
             raise InvalidRequest(

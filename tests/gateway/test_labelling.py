@@ -11,14 +11,22 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from compliance.labels.answers import read_answer
+from compliance.labels.ids import new_content_id
 from compliance.labels.label import Label, parse_label
-from compliance.labels.labels import check_label, digest_of_texts
+from compliance.labels.labels import Labels, build_labels, check_label, digest_of_texts
 from compliance.labels.rules import load_label_rules
 from compliance.labels.signing_key import load_key
+from configs.schema import LabelPosition, LabelSettings
+from gateway.keys import Caller
+from gateway.labelling import Labelling
+from gateway.record import RequestEntry
+from gateway.request import CHAT, CheckedRequest, parse_request
 from loadtests.fake_engine import Script
-from tests.conftest import run_opcgate
+from tests.conftest import Served, run_opcgate
 from tests.gateway.conftest import Faulty
 from tests.gateway.test_faults import events, record
 
@@ -281,6 +289,75 @@ def test_a_key_changes_its_position(faulty: Faulty) -> None:
     assert "start, end, both, corner" in wrong.stderr
 
 
+def test_a_tenants_position_goes_before_the_deployments_and_a_keys_before_both(label_maker: Labels) -> None:
+    labelling = Labelling(label_maker, LabelSettings(position="end", tenants={"acme": "start"}))
+    keys = [Caller("k", None), Caller("k", None, tenant="acme"), Caller("k", None, "both", tenant="acme")]
+    for caller, position in zip(keys, ("end", "start", "both"), strict=True):
+        request_entry = entry()
+        answer = labelling.begin(request_of(stream=False), caller, request_entry)
+        (event,) = answer.apply({"choices": [{"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}]})
+        assert event["aigc"]["position"] == request_entry.label_position == position
+
+
+POSITIONS: list[LabelPosition] = ["start", "end", "both", "corner"]
+pieces = st.lists(st.tuples(st.sampled_from(["content", "reasoning"]), st.text("文a。", max_size=3)), max_size=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(said=st.lists(pieces, min_size=1, max_size=3), position=st.sampled_from(POSITIONS), data=st.data())
+def test_any_stream_is_labelled_as_the_whole_answer_is(
+    label_maker: Labels, said: list[list[tuple[str, str]]], position: LabelPosition, data: st.DataObject
+) -> None:
+    labelling = Labelling(label_maker, LabelSettings(position=position))
+    messages = [
+        {name: "".join(text for kind, text in choice if kind == name) for name in ("content", "reasoning")}
+        for choice in said
+    ]
+    whole = labelling.begin(request_of(stream=False, n=len(said)), Caller("k", None), entry())
+    endings = [{"index": at, "message": one, "finish_reason": "stop"} for at, one in enumerate(messages)]
+    (answer,) = whole.apply({"choices": endings})
+    # An ending comes with the last text or, empty, behind it; the choices' events mix in any order.
+    deltas = {at: [dict([one]) for one in choice] or [{}] for at, choice in enumerate(said)}
+    for at in data.draw(st.sets(st.sampled_from(sorted(deltas)))):
+        deltas[at].append({})
+    order = data.draw(st.permutations([at for at, queue in deltas.items() for _ in queue]))
+    streamed_entry = entry()
+    stream = labelling.begin(request_of(stream=True, n=len(said)), Caller("k", None), streamed_entry)
+    out: list[dict[str, Any]] = []
+    for at in order:
+        delta = deltas[at].pop(0)
+        finish = None if deltas[at] else "stop"
+        out += stream.apply({"choices": [{"index": at, "delta": delta, "finish_reason": finish}]})
+    assert list(stream.finish()) == []
+    for at, choice in enumerate(answer["choices"]):
+        mine = [one for event in out for one in event["choices"] if one["index"] == at]
+        for name in ("content", "reasoning"):
+            assert "".join(one["delta"].get(name) or "" for one in mine) == choice["message"][name]
+        assert [one["finish_reason"] for one in mine if one["finish_reason"]] == ["stop"]
+        assert mine[-1]["finish_reason"] == "stop"
+    assert ["aigc" in event for event in out] == [False] * (len(out) - 1) + [True]
+    keys = {label_maker.key.id: label_maker.key.public}
+    last = parse_label(out[-1]["aigc"]["AIGC"])
+    assert check_label(last, read_answer(answer)[1], keys, RULES) == []
+    added = sum(len(choice["message"]["content"]) for choice in answer["choices"])
+    plain = sum(len(text) for choice in said for kind, text in choice if kind == "content")
+    assert streamed_entry.label_characters == added - plain
+
+
+@pytest.fixture(scope="session")
+def label_maker(tmp_path_factory: pytest.TempPathFactory) -> Labels:
+    return build_labels(LabelSettings(key_file=tmp_path_factory.mktemp("label") / "key.pem"))
+
+
+def request_of(**fields: Any) -> CheckedRequest:
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}]} | fields
+    return parse_request(CHAT, json.dumps(body).encode(), max_choices=8)
+
+
+def entry() -> RequestEntry:
+    return RequestEntry(id=f"req_{new_content_id(1.0)}", endpoint="c", started_at=0.0, rules_version="v")
+
+
 # Without the visible text.
 
 
@@ -361,6 +438,25 @@ def test_the_openai_sdk_reads_the_label(faulty: Faulty, key_with: Callable[[str]
     assert final.choices[0].message.content == f"轻便耐用。\n\n{ZH}"
     assert final.choices[0].finish_reason == "stop"
     client.close()
+
+
+@pytest.mark.engine
+def test_the_real_engines_answers_are_labelled(served: Served) -> None:
+    made = run_opcgate("keys", "create", "--name", "end", "--label-position", "end", "--config", str(served.config))
+    key = load_key(served.config.parent / "label-key.pem")
+    asked: dict[str, Any] = {
+        "model": "opc-starter",
+        "messages": [{"role": "user", "content": "为便携榨汁杯写一句卖点，突出无线、易清洗"}],
+        "temperature": 0,
+    }
+    with openai.OpenAI(base_url=served.base_url, api_key=made.stdout.strip(), max_retries=0) as client:
+        whole = client.chat.completions.create(**asked)
+        chunks = list(client.chat.completions.create(**asked, stream=True))
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert text == whole.choices[0].message.content
+    assert text.endswith(f"\n\n{ZH}")
+    for aigc in (whole.aigc, chunks[-1].aigc):
+        assert check_label(parse_label(aigc["AIGC"]), digest_of_texts([text]), {key.id: key.public}, RULES) == []
 
 
 def _wait_for(true: Callable[[], bool]) -> None:
