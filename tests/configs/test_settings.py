@@ -45,6 +45,13 @@ def test_a_wrong_file_names_the_field(text: str, says: str, tmp_path: Path) -> N
     assert says in str(wrong.value)
 
 
+def test_guards_are_read_from_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "opcgate.yaml"
+    file.write_text(NODE + f"guards: [{GUARD}]\n")
+    (guard,) = load_settings(file).guards
+    assert (guard.mode, guard.on_failure, guard.directions) == ("strict", "refuse", ("prompt", "output"))
+
+
 def test_the_command_says_it_too(tmp_path: Path) -> None:
     missing = run_opcgate("config", "check", "--config", str(tmp_path / "none.yaml"))
     assert (missing.returncode, "no such file" in missing.stderr) == (2, True)
