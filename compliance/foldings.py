@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import configs
+from compliance.chartable import CharTable
 from compliance.taxonomy import read_text
 
 _TABLES = Path(configs.__file__).parent / "foldings"
@@ -41,9 +42,9 @@ class Folding(IntFlag):
 
     @classmethod
     def parse(cls, names: str) -> "Folding":
-        """Names joined by commas, or `all` or `none`; KeyError names an unknown one."""
+        """Names joined by commas, or `none`, or `all` (but acronyms); KeyError names an unknown one."""
         if names == "all":
-            return cls(sum(cls))
+            return cls(sum(cls)) & ~cls.acronym
         return cls(sum(cls[name.strip()] for name in names.split(",")))
 
     def names(self) -> str:
@@ -53,9 +54,9 @@ class Folding(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class FoldingTables:
-    """What one character may stand for. `skeleton` is for `str.translate`."""
+    """What one character may stand for."""
 
-    skeleton: list[str]
+    skeleton: CharTable
     looks: dict[str, frozenset[str]]
     leet: dict[str, frozenset[str]]
     numbers: dict[str, str]
@@ -91,7 +92,7 @@ def folding_tables() -> FoldingTables:
     stands_for = _classes([*_links(looks), *_links(leet), *numbers.items()])
     skeleton = [_skeleton_of(chr(code), stands_for) for code in range(_PLANES)]
     return FoldingTables(
-        skeleton,
+        CharTable(skeleton),
         {written: frozenset(meant) for written, meant in looks.items()},
         {written: frozenset(meant) for written, meant in leet.items()},
         numbers,

@@ -11,6 +11,7 @@ from compliance.deadline import Deadline
 from compliance.excuses import Excuse, excused, excused_in_disguise, inside_word, will_be_excused
 from compliance.foldings import Folding
 from compliance.matches import Match, Meaning
+from compliance.spelling import Alphabet
 from compliance.terms import CompiledTerms, Entry, Proposal
 from compliance.unicode import is_word
 
@@ -65,7 +66,7 @@ class KeywordScan:
         self._meanings = scanner.meanings
         self._entries = scanner.terms.entries
         self._views = scanner.terms.views
-        self._prefixes = scanner.terms.prefixes
+        self._may_begin_with = scanner.terms.may_begin
         self._plain = scanner.terms.plain
         self._loose = scanner.terms.loose
         self._repeating = scanner.terms.repeating
@@ -77,9 +78,13 @@ class KeywordScan:
         size = len(window)
         first = self._alive[0] if self._alive else seen
         region = window[first:] if first else window
+        made: Alphabet | None = None
         for view in self._views:
             if view.sees(region):
-                self._open += view.proposals(region, first, seen)
+                if view.alphabet is not made:
+                    made = view.alphabet
+                    seen_as = made.view(region)
+                self._open += view.proposals(region, seen_as, first, seen)
         matches = self._settle(window, final) if self._open else []
         if final:
             self._alive = []
@@ -149,14 +154,13 @@ class KeywordScan:
 
     def _may_begin(self, window: str, start: int) -> bool:
         beginning = window[start:]
-        if beginning in self._prefixes:
-            return not self._doubtful or self._is_needed(window, start, beginning)
-        return any(view.may_begin(beginning) for view in self._views)
+        if beginning in self._doubtful:
+            return self._is_needed(window, start, beginning)
+        return self._may_begin_with(beginning)
 
     def _is_needed(self, window: str, start: int, beginning: str) -> bool:
         """Whether some term may begin here that the text before it does not excuse already."""
-        terms = self._doubtful.get(beginning)
-        return terms is None or not all(will_be_excused(window, start, term.excuses) for term in terms)
+        return not all(will_be_excused(window, start, term.excuses) for term in self._doubtful[beginning])
 
     def forget(self, count: int) -> None:
         self._alive = [start - count for start in self._alive]

@@ -2,7 +2,7 @@
 
 A term file has lines `term<TAB>risk<TAB>severity`. A first row `term<TAB>risk<TAB>severity<TAB>…` names further
 columns: `foldings` (the disguises to look through: names of `compliance.foldings.Folding` joined by commas, `all`,
-`none`; empty: what `default_foldings` says), `boundary` (`word`: Latin ends need a word boundary, the default; `none`),
+`none`, `strict`; empty: what `default_foldings` says), `boundary` (`word`: Latin ends need a word boundary, the default; `none`),
 `contexts` (words that excuse the term, joined by `|`; `~` stands for the term: `远离~`), and any others as notes. An
 allow file has one word per line, further columns are notes. `#` starts a comment line; blank lines are skipped.
 """
@@ -93,30 +93,40 @@ def _term(path: Path, number: int, columns: list[str], names: dict[str, int], ri
 
 
 def _foldings(path: Path, number: int, given: str, folded: str) -> Folding:
-    if not given:
-        return default_foldings(folded)
+    if given in ("", "strict"):
+        return strict_foldings(folded) if given else default_foldings(folded)
     try:
         return Folding.parse(given)
     except KeyError as error:
         known = Folding(sum(Folding)).names()
         raise _bad(
-            path, number, f"unknown folding {error}; use some of {known}, or all, or none",
-            f"未知的 folding {error}，请用 {known}、all 或 none",
+            path, number, f"unknown folding {error}; use some of {known}, or strict, all, none",
+            f"未知的 folding {error}，请用 {known}、strict、all 或 none",
         ) from None  # fmt: skip
 
 
 def default_foldings(folded: str) -> Folding:
-    """The disguises of a term whose line names none: the more characters it has, the less ordinary text is at risk."""
+    """The disguises of a term whose line names none: those that cost ordinary text nothing, and no memory."""
     letters = sum(1 for char in folded if is_word(char))
     signs = sum(1 for char in folded if "\u3400" <= char <= "\u9fff")
     foldings = Folding.separators | Folding.repeats | Folding.lookalikes
     if signs == 0:
         return foldings | Folding.leet if letters >= 4 else Folding.none
-    foldings |= Folding.split
     if signs + letters >= 3:
-        foldings |= Folding.numbers | Folding.pinyin
+        foldings |= Folding.numbers
+    return foldings | Folding.split
+
+
+def strict_foldings(folded: str) -> Folding:
+    """The disguises of a term on a line that says `strict`: the longer it is, the less ordinary text is at risk."""
+    signs = sum(1 for char in folded if "\u3400" <= char <= "\u9fff")
+    foldings = default_foldings(folded)
+    if signs and len(folded) >= 3:
+        foldings |= Folding.pinyin
+    if signs >= 3:
+        foldings |= Folding.initials
     if signs >= 4:
-        foldings |= Folding.homophones | Folding.initials
+        foldings |= Folding.homophones
     return foldings
 
 

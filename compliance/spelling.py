@@ -1,13 +1,11 @@
 """One way to write a term, and whether a place in a text is that term in a disguise that it allows."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from compliance.chartable import CharTable
 from compliance.foldings import HARD, MAX_GAP, MAX_REPEATS, ODD, Folding
 from compliance.unicode import is_word
-
-_REPEATS = re.compile(r"(.)\1+", re.DOTALL)
 
 Between = Callable[[str, str], Folding | None]
 """The disguise in which one character is written for another; None if there is none."""
@@ -46,20 +44,18 @@ class Spelling:
 
 @dataclass(frozen=True, slots=True)
 class Alphabet:
-    """How one view of a text is made and read. `table` is for `str.translate` and drops the separators."""
+    """How one view of a text is made and read. `table` drops the separators."""
 
-    table: list[str]
+    table: CharTable
     between: Between
 
     def of(self, char: str) -> str:
         """What the view has for a character; empty for a separator."""
-        code = ord(char)
-        return self.table[code] if code < len(self.table) else char
+        return self.table.of(char)
 
     def view(self, text: str) -> str:
         """A text as this view has it: separators dropped, equal characters in a row made one."""
-        seen = text.translate(self.table)
-        return _REPEATS.sub(r"\1", seen) if _REPEATS.search(seen) else seen
+        return self.table.map_collapsed(text)
 
     def spell(
         self, text: str, entry: int, allowed: Folding, used: Folding = Folding.none, borders: int = 0

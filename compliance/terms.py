@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import ahocorasick_rs
 
+from compliance.chartable import CharTable
 from compliance.excuses import Excuse, excuses_of, inside_word
 from compliance.foldings import MAX_GAP, Folding, FoldingTables, folding_tables
 from compliance.pinyin import syllables
@@ -73,7 +74,18 @@ class CompiledTerms:
         self.repeating = any(entry.repeats for entry in live)
         self.prefixes = frozenset(e.text[:size] for e in live for size in range(1, len(e.text)))
         self.views = [view for view in self._views(live, wanted, tables) if view]
+        self._beginnings: dict[str, bool] = {}
         self.reach = 2 + max((len(x.word) * (1 + MAX_GAP) for e in live for x in e.excuses), default=0)
+
+    def may_begin(self, beginning: str) -> bool:
+        """Whether more text can make a term out of a beginning; texts repeat themselves, so answers are kept."""
+        known = self._beginnings.get(beginning)
+        if known is None:
+            if len(self._beginnings) >= _REMEMBERED:
+                self._beginnings.clear()
+            known = beginning in self.prefixes or any(view.may_begin(beginning) for view in self.views)
+            self._beginnings[beginning] = known
+        return known
 
     def _views(self, live: Sequence[Entry], wanted: Sequence[Wanted], tables: FoldingTables) -> "Iterator[View]":
         allowed = [one.foldings for one in wanted]
@@ -90,7 +102,7 @@ class CompiledTerms:
             ways = (Way(e.text, 0, Folding.none, e.index) for e in heard)
             yield View(_sound(tables), allowed, ways, needs=Folding.homophones)
         # What begins or ends in a separator can only be looked for as it is.
-        literal = Alphabet([], lambda written, meant: Folding.none if written == meant else None)
+        literal = Alphabet(CharTable(()), lambda written, meant: Folding.none if written == meant else None)
         odd = [e for e in live if not (self.plain.of(e.text[0]) and self.plain.of(e.text[-1]))]
         yield View(literal, allowed, (Way(e.text, 0, Folding.none, e.index) for e in odd))
 
@@ -103,11 +115,11 @@ def _own_ways(entry: Entry, allowed: Folding) -> "Iterator[Way]":
 
 def _sound(tables: FoldingTables) -> Alphabet:
     spoken = syllables()
-    table = list(tables.skeleton)
     letter = {syllable: chr(0xE000 + at) for at, syllable in enumerate(sorted(set(spoken.values())))}
+    entries = list(tables.skeleton.entries)
     for char, syllable in spoken.items():
-        if table[ord(char)] == char:
-            table[ord(char)] = letter[syllable]
+        if entries[ord(char)] == char:
+            entries[ord(char)] = letter[syllable]
 
     def between(written: str, meant: str) -> Folding | None:
         how = tables.between(written, meant)
@@ -115,7 +127,7 @@ def _sound(tables: FoldingTables) -> Alphabet:
             return Folding.homophones
         return how
 
-    return Alphabet(table, between)
+    return Alphabet(CharTable(entries), between)
 
 
 class Way(NamedTuple):
@@ -149,10 +161,10 @@ class View:
         self._patterns = sorted(of_pattern)
         self._ways = [of_pattern[pattern] for pattern in self._patterns]
         self._find = ahocorasick_rs.AhoCorasick(self._patterns).find_matches_as_indexes if of_pattern else None
+        self._lead = max((_lead(alphabet.table, way.text) for ways_ in self._ways for way in ways_), default=0)
         self._longest = max(map(len, self._patterns), default=0)
         self._first_two = frozenset(pattern[:2] for pattern in self._patterns)
         self._spellings: dict[Way, Spelling] = {}
-        self._beginnings: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
@@ -161,9 +173,12 @@ class View:
         """Whether this view can have anything to say about a text."""
         return self._only_if is None or self._only_if(region) is not None
 
-    def proposals(self, region: str, base: int, beyond: int) -> list[Proposal]:
-        """The terms in `region` that end after `beyond`; offsets count from `base` before the region."""
-        hits = self._find(self.alphabet.view(region), overlapping=True)
+    def proposals(self, region: str, seen: str, base: int, beyond: int) -> list[Proposal]:
+        """The terms in `region`, which this view has as `seen`, that end after `beyond`.
+
+        Offsets count from `base` characters before the region.
+        """
+        hits = self._find(seen, overlapping=True)
         return list(self._judged(hits, region, base, beyond)) if hits else []
 
     def _judged(self, hits: list[tuple[int, int, int]], region: str, base: int, beyond: int) -> Iterator[Proposal]:
@@ -182,10 +197,9 @@ class View:
         """Whether the place begins or ends inside a Latin word: most hits in English text do, at little cost."""
         if self._only_if is None:
             return False
-        if inside_word(region, first[0]):
+        if all(inside_word(region, at) for at in first):
             return True
-        after = last[-1] + 1
-        return after < len(region) and is_word(region[after]) and is_word(region[last[-1]])
+        return all(is_word(region[at]) and at + 1 < len(region) and is_word(region[at + 1]) for at in last)
 
     def _spelling(self, way: Way) -> Spelling:
         known = self._spellings.get(way)
@@ -211,14 +225,6 @@ class View:
 
     def may_begin(self, beginning: str) -> bool:
         """Whether more text can make a term of this view out of a beginning."""
-        known = self._beginnings.get(beginning)
-        if known is None:
-            if len(self._beginnings) >= _REMEMBERED:
-                self._beginnings.clear()
-            known = self._beginnings[beginning] = self._can_begin(beginning)
-        return known
-
-    def _can_begin(self, beginning: str) -> bool:
         if not self.sees(beginning) or not self.alphabet.of(beginning[0]):
             return False
         pattern = self.alphabet.view(beginning)
@@ -239,7 +245,7 @@ class View:
         runs = self._runs(window[low:])
         seen = "".join(self.alphabet.of(window[low + run[0]]) for run in runs)
         likely = (at for at in range(len(runs)) if at + 1 == len(runs) or seen[at : at + 2] in self._first_two)
-        return [low + place for at in likely for place in runs[at]]
+        return [low + place for at in likely for place in runs[at][-self._lead :]]
 
     def _earliest(self, window: str) -> int:
         """Before here no term can begin that the end of the window is a part of."""
@@ -252,6 +258,12 @@ class View:
             if count > self._longest:
                 return at
         return 0
+
+
+def _lead(table: CharTable, text: str) -> int:
+    """How many equal characters a text begins with."""
+    seen = text.translate(table.entries)
+    return len(seen) - len(seen.lstrip(seen[:1]))
 
 
 def _starts(run: list[int], spelling: Spelling, single: bool) -> list[int]:

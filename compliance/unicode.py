@@ -16,6 +16,7 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from compliance.chartable import CharTable
 from compliance.verdict import Surface
 
 BREAK = "\ufffd"
@@ -62,7 +63,7 @@ class Folder:
             self._at += len(chunk)
             if chunk:
                 self._invisible = 0
-            return Folded(chunk.translate(self._table.simple), None, None, self._at)
+            return Folded(self._table.simple.map_one_to_one(chunk), None, None, self._at)
         return self._feed_carefully(chunk, final)
 
     def _feed_carefully(self, chunk: str, final: bool) -> Folded:
@@ -75,7 +76,7 @@ class Folder:
         for match in self._special.finditer(chunk):
             here, after = match.span()
             if done < here:
-                text.append(chunk[done:here].translate(table.simple))
+                text.append(table.simple.map_one_to_one(chunk[done:here]))
                 starts.extend(range(base + done, base + here))
                 ends.extend(range(base + done + 1, base + here + 1))
                 self._invisible = 0
@@ -93,7 +94,7 @@ class Folder:
         else:
             here = len(chunk)
             if done < here:
-                text.append(chunk[done:].translate(table.simple))
+                text.append(table.simple.map_one_to_one(chunk[done:]))
                 starts.extend(range(base + done, base + here))
                 ends.extend(range(base + done + 1, base + here + 1))
                 self._invisible = 0
@@ -117,7 +118,7 @@ class Folder:
 class FoldTable:
     """The folds of the basic plane as a table, and the pattern of what a table cannot say."""
 
-    simple: list[str]
+    simple: CharTable
     odd: re.Pattern[str]
     odd_or_escape: re.Pattern[str]
     odd_or_text_escape: re.Pattern[str]
@@ -125,8 +126,7 @@ class FoldTable:
 
     def fold(self, char: str) -> str:
         """Fold one character of any plane."""
-        code = ord(char)
-        return self.simple[code] if code < len(self.simple) else _fold_char(char, self.simplified)
+        return self.simple.of(char) if ord(char) < 0x10000 else _fold_char(char, self.simplified)
 
 
 def fold(text: str, surface: Surface = "text") -> str:
@@ -147,7 +147,7 @@ def fold_table() -> FoldTable:
     odd = [code for code, folded in enumerate(simple) if len(folded) != 1 or 0xD800 <= code <= 0xDFFF]
     odd_class = _char_class(odd) + "\U00010000-\U0010ffff"
     return FoldTable(
-        simple=simple,
+        simple=CharTable(simple),
         odd=re.compile(f"[{odd_class}]"),
         odd_or_escape=re.compile(rf"[\\{odd_class}]"),
         odd_or_text_escape=re.compile(rf"[\\&%{odd_class}]"),

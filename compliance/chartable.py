@@ -1,0 +1,59 @@
+"""A table from characters to characters, applied to a text: by `str.translate`, or by numpy where that pays."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+LONG = 96
+"""From so many characters on numpy is faster; below it, calling it costs more than it saves."""
+
+_ALL = 0x110000
+
+
+class CharTable:
+    """Maps each character to one character or, with an empty string, drops it. What it has no entry for stays."""
+
+    def __init__(self, entries: Sequence[str]) -> None:
+        """`entries[code]` is what the character becomes."""
+        self.entries = list(entries)
+        codes = np.arange(_ALL, dtype=np.uint32)
+        codes[: len(entries)] = [ord(char) if len(char) == 1 else 0 for char in entries]
+        self._codes = codes
+
+    def of(self, char: str) -> str:
+        """What one character becomes."""
+        code = ord(char)
+        return self.entries[code] if code < len(self.entries) else char
+
+    def map_one_to_one(self, text: str) -> str:
+        """The text with each character replaced, where all of them become exactly one."""
+        return text.translate(self.entries) if len(text) < LONG else _text(self._looked_up(text))
+
+    def map_collapsed(self, text: str) -> str:
+        """The text with each character replaced or dropped, and equal characters in a row made one."""
+        if len(text) < LONG:
+            return _collapsed(text.translate(self.entries))
+        codes = self._looked_up(text)
+        codes = codes[codes != 0]
+        if not len(codes):
+            return ""
+        new = np.empty(len(codes), dtype=bool)
+        new[0] = True
+        np.not_equal(codes[1:], codes[:-1], out=new[1:])
+        return _text(codes[new])
+
+    def _looked_up(self, text: str) -> "np.ndarray[Any, np.dtype[np.uint32]]":
+        return self._codes[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)]
+
+
+def _text(codes: "np.ndarray[Any, np.dtype[np.uint32]]") -> str:
+    return codes.tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def _collapsed(text: str) -> str:
+    return _REPEATS.sub(r"\1", text) if _REPEATS.search(text) else text
+
+
+_REPEATS = re.compile(r"(.)\1+", re.DOTALL)
