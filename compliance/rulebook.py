@@ -52,6 +52,9 @@ class RuleBook:
 
     def rules(self, layers: Layers = ()) -> EffectiveRules:
         """The rules of these layers; takes a while the first time. Raises RulesError."""
+        ready = self._by_layers.get(layers)
+        if ready is not None:  # without the lock, which a compilation of other layers may hold for seconds
+            return ready
         with self._lock:
             if layers not in self._by_layers:
                 policy = self.policy(layers)

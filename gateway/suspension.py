@@ -97,9 +97,9 @@ async def suspend_key(engine: AsyncEngine, key_id: str, hours: float | None, why
         return await _suspend(connection, key_id, datetime.now(UTC), hours, why)
 
 
-async def restore_key(engine: AsyncEngine, key_id: str) -> bool:
+async def restore_key(engine: AsyncEngine, key_id: str, now: datetime | None = None) -> bool:
     """Lift a suspension; earlier violations no longer count. False when there is none to lift."""
-    now = datetime.now(UTC)
+    now = now or datetime.now(UTC)
     lift = update(ApiKey).where(ApiKey.id == key_id, ~_free(now)).values(restored_at=now)
     async with engine.begin() as connection:
         return bool((await connection.execute(lift)).rowcount)

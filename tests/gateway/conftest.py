@@ -1,20 +1,24 @@
-"""A gateway in front of the fake engine, both on loopback, for faults that a real engine won't show on demand."""
+"""A gateway in front of the fake engine, for faults that a real engine won't show on demand; both databases."""
 
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.build import build_pipeline, shipped_settings
 from compliance.pipeline import Pipeline
 from configs.loader import load_settings
-from configs.schema import Settings
+from configs.schema import DatabaseSettings, Settings
 from gateway.app import build_app
+from gateway.store import migrate, open_engine
 from loadtests.fake_engine import FakeEngine, Script, running
 from tests.conftest import free_port, run_opcgate
 
@@ -126,3 +130,31 @@ class serving:  # noqa: N801 - a context manager, read as a verb
 def shipped() -> Pipeline:
     """The shipped rules, for tests that need no gateway around them."""
     return build_pipeline(shipped_settings())
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+    import pgserver  # it looks for the runtime folder when imported, and warns without one
+
+    server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
+    try:
+        yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    if request.param == "sqlite":
+        settings = DatabaseSettings(url=f"sqlite+aiosqlite:///{tmp_path}/deep/er/opcgate.db")
+    else:
+        settings = DatabaseSettings(url=request.getfixturevalue("postgres"))
+    await migrate(settings)
+    await migrate(settings)  # a second start changes nothing
+    engine = open_engine(settings)
+    async with engine.begin() as connection:
+        await connection.execute(text("DELETE FROM api_keys"))
+        await connection.execute(text("DELETE FROM requests"))
+    yield engine
+    await engine.dispose()

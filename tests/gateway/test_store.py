@@ -1,10 +1,8 @@
 """Keys and request records, the same tests on SQLite and on a real PostgreSQL."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
@@ -16,35 +14,7 @@ from gateway.agreements import agree, list_agreements, withdraw
 from gateway.errors import Unauthorized
 from gateway.keys import KeyRing, create_key, list_keys, place_label, revoke_key
 from gateway.record import Recorder, RequestEntry
-from gateway.store import ApiKey, RequestRecord, migrate, open_engine, record_writer
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-    import pgserver  # it looks for the runtime folder when imported, and warns without one
-
-    server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
-    try:
-        yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
-    finally:
-        server.cleanup()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    if request.param == "sqlite":
-        settings = DatabaseSettings(url=f"sqlite+aiosqlite:///{tmp_path}/deep/er/opcgate.db")
-    else:
-        settings = DatabaseSettings(url=request.getfixturevalue("postgres"))
-    await migrate(settings)
-    await migrate(settings)  # a second start changes nothing
-    engine = open_engine(settings)
-    async with engine.begin() as connection:
-        await connection.execute(text("DELETE FROM api_keys"))
-        await connection.execute(text("DELETE FROM requests"))
-    yield engine
-    await engine.dispose()
+from gateway.store import ApiKey, RequestRecord, record_writer
 
 
 class Clock:

@@ -1,0 +1,125 @@
+"""The repeated-violation rule over the records, on SQLite and on a real PostgreSQL."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from compliance.policies.policy import RepeatedViolationRule
+from compliance.verdict import Action
+from configs.schema import DatabaseSettings
+from gateway.errors import KeySuspended
+from gateway.keys import KeyRing, create_key
+from gateway.record import Recorder, RequestEntry
+from gateway.store import record_writer
+from gateway.suspension import Suspensions, last_violations, restore_key, suspend_key
+from tests.conftest import read_cases
+
+RULE = RepeatedViolationRule(in_a_row=3, in_a_day=5, suspend_hours=24, count=frozenset({"prompt"}))
+
+
+class Key:
+    """One key at a gateway: each `ask` settles a request as the gateway does, one minute after the one before."""
+
+    def __init__(self, engine: AsyncEngine, recorder: Recorder, key_id: str, key: str) -> None:
+        self.now = datetime.now(UTC).timestamp()
+        self.key_id = key_id
+        self._bearer = f"Bearer {key}".encode()
+        self._suspensions = Suspensions(engine, lambda: self.now)
+        self._ring = KeyRing(engine, 0.0, lambda: self.now)
+        self._recorder = recorder
+        self._numbers = itertools.count()
+
+    async def ask(self, kind: str, rule: RepeatedViolationRule = RULE) -> str | None:
+        """Why the key was suspended by this request, or None. Kinds: good, bad, malformed, aborted, suspend."""
+        self.now += 60
+        outcome = {"good": "completed", "malformed": "rejected", "aborted": "client_gone"}.get(kind, "refused")
+        entry = RequestEntry(f"{self.key_id}-{next(self._numbers)}", "chat.completions", self.now, "v", self.key_id)
+        entry.outcome = outcome
+        entry.repeated_violations = rule
+        if outcome == "refused":
+            entry.broke_rules("prompt", Action.suspend if kind == "suspend" else Action.block)
+        await self._recorder.settle(entry.row(self.now))
+        return await self._suspensions.count(entry)
+
+    async def is_suspended(self) -> bool:
+        try:
+            await self._ring.authenticate(self._bearer)
+        except KeySuspended:
+            return True
+        return False
+
+
+@pytest.fixture
+async def key(database: AsyncEngine) -> AsyncIterator[Key]:
+    url = database.url.render_as_string(hide_password=False)
+    with record_writer(DatabaseSettings(url=url), database) as write_rows:
+        recorder = Recorder(write_rows)
+        recorder.start()
+        yield Key(database, recorder, *await create_key(database, "t"))
+        await recorder.close()
+
+
+@pytest.mark.parametrize("row", read_cases("policy_violations.jsonl"), ids=lambda row: row["note"])
+async def test_golden_rows(database: AsyncEngine, key: Key, row: dict) -> None:
+    rule = replace(RULE, **row.get("rule", {}), count=frozenset(row.get("count", ["prompt"])))
+    told: str | None = None
+    for step in row["requests"]:
+        if step.endswith("h"):
+            key.now += 3600 * float(step[:-1])
+        elif step == "restore":
+            assert told is not None
+            assert await restore_key(database, key.key_id, datetime.fromtimestamp(key.now, UTC))
+            told = None
+        else:
+            assert told is None, "the key was suspended too early"
+            told = await key.ask(step, rule)
+    assert told == row["suspended"]
+    assert await key.is_suspended() == (row["suspended"] is not None)
+
+
+async def test_a_suspension_ends_by_itself(key: Key) -> None:
+    for _ in range(3):
+        await key.ask("bad")
+    assert await key.is_suspended()
+    key.now += 24 * 3600 - 1
+    assert await key.is_suspended()
+    key.now += 2
+    assert not await key.is_suspended()
+    assert [await key.ask("bad") for _ in range(3)] == [None, None, "3 in a row"], "it counts anew"
+
+
+async def test_without_hours_only_an_operator_lifts_it(database: AsyncEngine, key: Key) -> None:
+    assert await suspend_key(database, key.key_id, None)
+    assert not await suspend_key(database, key.key_id, None), "suspended already"
+    key.now += 1e9
+    assert await key.is_suspended()
+    assert await restore_key(database, key.key_id)
+    assert not await restore_key(database, key.key_id)
+    assert not await key.is_suspended()
+
+
+async def test_workers_that_count_at_once_miss_nothing(database: AsyncEngine, key: Key) -> None:
+    told = await asyncio.gather(*(key.ask("bad") for _ in range(3)))
+    assert any(told)
+    assert await key.is_suspended()
+
+
+async def test_what_broke_the_rules_can_be_looked_up(database: AsyncEngine, key: Key) -> None:
+    for kind in ("bad", "good", "bad"):
+        await key.ask(kind)
+    assert [request for _, request in await last_violations(database, key.key_id)] == [
+        f"{key.key_id}-2",
+        f"{key.key_id}-0",
+    ]
+
+
+async def test_a_key_of_its_own_counts_alone(database: AsyncEngine, key: Key) -> None:
+    _, other = await create_key(database, "other")
+    for _ in range(3):
+        await key.ask("bad")
+    assert await KeyRing(database, 0.0, lambda: key.now).authenticate(f"Bearer {other}".encode())
