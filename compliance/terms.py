@@ -6,8 +6,9 @@ are Latin letters. `sound`: each Chinese character as its syllable, for homophon
 """
 
 import re
+from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import ahocorasick_rs
@@ -18,7 +19,7 @@ from compliance.foldings import MAX_GAP, Folding, FoldingTables, folding_tables
 from compliance.pinyin import syllables
 from compliance.spelling import UNFINISHED, Alphabet, Spelling
 from compliance.unicode import is_word
-from compliance.variants import latin, native
+from compliance.variants import Variant, latin, native
 
 _REMEMBERED = 8192
 """So many answers about beginnings of terms are kept; texts repeat themselves."""
@@ -89,28 +90,26 @@ class CompiledTerms:
 
     def _views(self, live: Sequence[Entry], wanted: Sequence[Wanted], tables: FoldingTables) -> "Iterator[View]":
         allowed = [one.foldings for one in wanted]
-        whole = [e for e in live if self.plain.of(e.text[0]) and self.plain.of(e.text[-1])]
-        yield View(self.plain, allowed, (way for e in whole for way in _own_ways(e, allowed[e.index])))
+        texts = [one.text for one in wanted]
+        whole = [e.index for e in live if self.plain.of(e.text[0]) and self.plain.of(e.text[-1])]
+        latin_only = re.compile(f"[{re.escape(tables.latin)}]")
         yield View(
-            self.plain,
-            allowed,
-            (Way(*one, e.index) for e in whole for one in latin(e.text, allowed[e.index])),
-            only_if=re.compile(f"[{re.escape(tables.latin)}]"),
+            self.plain, allowed, whole, lambda entry: (_as_it_is(texts[entry]), *native(texts[entry], allowed[entry]))
         )
-        heard = [e for e in whole if Folding.homophones in allowed[e.index]]
+        yield View(self.plain, allowed, whole, lambda entry: latin(texts[entry], allowed[entry]), only_if=latin_only)
+        heard = [entry for entry in whole if Folding.homophones in allowed[entry]]
         if heard:
-            ways = (Way(e.text, 0, Folding.none, e.index) for e in heard)
-            yield View(_sound(tables), allowed, ways, needs=Folding.homophones)
+            yield View(
+                _sound(tables), allowed, heard, lambda entry: (_as_it_is(texts[entry]),), needs=Folding.homophones
+            )
         # What begins or ends in a separator can only be looked for as it is.
         literal = Alphabet(CharTable(()), lambda written, meant: Folding.none if written == meant else None)
-        odd = [e for e in live if not (self.plain.of(e.text[0]) and self.plain.of(e.text[-1]))]
-        yield View(literal, allowed, (Way(e.text, 0, Folding.none, e.index) for e in odd))
+        odd = [e.index for e in live if not (self.plain.of(e.text[0]) and self.plain.of(e.text[-1]))]
+        yield View(literal, allowed, odd, lambda entry: (_as_it_is(texts[entry]),))
 
 
-def _own_ways(entry: Entry, allowed: Folding) -> "Iterator[Way]":
-    yield Way(entry.text, 0, Folding.none, entry.index)
-    for one in native(entry.text, allowed):
-        yield Way(*one, entry.index)
+def _as_it_is(text: str) -> Variant:
+    return Variant(text, 0, Folding.none)
 
 
 def _sound(tables: FoldingTables) -> Alphabet:
@@ -130,23 +129,18 @@ def _sound(tables: FoldingTables) -> Alphabet:
     return Alphabet(CharTable(entries), between)
 
 
-class Way(NamedTuple):
-    """A text that an entry may be written as; the first three as in `Variant`."""
-
-    text: str
-    borders: int
-    used: Folding
-    entry: int
-
-
 class View:
-    """One view: its automaton, and the ways to write terms that its hits may be."""
+    """One view: its automaton, and the ways to write terms that its hits may be.
+
+    The ways are many and hardly ever asked for, so only their patterns are kept; `ways_of` makes them again.
+    """
 
     def __init__(
         self,
         alphabet: Alphabet,
         allowed: Sequence[Folding],
-        ways: Iterable[Way],
+        entries: Iterable[int],
+        ways_of: Callable[[int], Iterable[Variant]],
         *,
         only_if: re.Pattern[str] | None = None,
         needs: Folding = Folding.none,
@@ -154,17 +148,36 @@ class View:
         self.alphabet = alphabet
         self.needs = needs
         self._allowed = allowed
+        self._ways_of = ways_of
         self._only_if = only_if.search if only_if is not None else None
-        of_pattern: dict[str, list[Way]] = {}
-        for way in ways:
-            of_pattern.setdefault(alphabet.view(way.text), []).append(way)
-        self._patterns = sorted(of_pattern)
-        self._ways = [of_pattern[pattern] for pattern in self._patterns]
-        self._find = ahocorasick_rs.AhoCorasick(self._patterns).find_matches_as_indexes if of_pattern else None
-        self._lead = max((_lead(alphabet.table, way.text) for ways_ in self._ways for way in ways_), default=0)
+        self._patterns, self._owners, self._first_owner, self._lead = self._gathered(entries)
+        self._find = ahocorasick_rs.AhoCorasick(self._patterns, store_patterns=False).find_matches_as_indexes
         self._longest = max(map(len, self._patterns), default=0)
         self._first_two = frozenset(pattern[:2] for pattern in self._patterns)
-        self._spellings: dict[Way, Spelling] = {}
+        self._spellings: dict[int, tuple[Spelling, ...]] = {}
+
+    def _gathered(self, entries: Iterable[int]) -> "tuple[list[str], array[int], array[int], int]":
+        """The patterns in order, the entries of each, where they begin, and the longest run that one begins with."""
+        found: list[tuple[str, int]] = []
+        lead = 0
+        for entry in entries:
+            for way in self._ways_of(entry):
+                pattern = self.alphabet.view(way.text)
+                found.append((way.text if way.text == pattern else pattern, entry))
+                lead = max(lead, _lead(self.alphabet.table, way.text))
+        found.sort()
+        patterns: list[str] = []
+        owners: array[int] = array("L")
+        first_owner: array[int] = array("L")
+        for pattern, entry in found:
+            if not patterns or patterns[-1] != pattern:
+                patterns.append(pattern)
+                first_owner.append(len(owners))
+            elif owners[-1] == entry:
+                continue
+            owners.append(entry)
+        first_owner.append(len(owners))
+        return patterns, owners, first_owner, lead
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
@@ -186,12 +199,11 @@ class View:
         for number, start, end in hits:
             if self._cuts_words(region, runs[start], runs[end - 1]):
                 continue
-            for way in self._ways[number]:
-                spelling = self._spelling(way)
+            for spelling in self._spelt(number):
                 for at in _starts(runs[start], spelling, single=end - start == 1):
                     read = self.alphabet.read(region, at, spelling)
                     if read is not None and read[0] + base > beyond and read[1] & self.needs == self.needs:
-                        yield Proposal(base + at, base + read[0], way.entry, read[1])
+                        yield Proposal(base + at, base + read[0], spelling.entry, read[1])
 
     def _cuts_words(self, region: str, first: list[int], last: list[int]) -> bool:
         """Whether the place begins or ends inside a Latin word: most hits in English text do, at little cost."""
@@ -201,13 +213,19 @@ class View:
             return True
         return all(is_word(region[at]) and at + 1 < len(region) and is_word(region[at + 1]) for at in last)
 
-    def _spelling(self, way: Way) -> Spelling:
-        known = self._spellings.get(way)
+    def _spelt(self, number: int) -> tuple[Spelling, ...]:
+        """The spellings that have a pattern."""
+        known = self._spellings.get(number)
         if known is None:
             if len(self._spellings) >= _REMEMBERED:
                 self._spellings.clear()
-            spell = self.alphabet.spell(way.text, way.entry, self._allowed[way.entry], way.used, way.borders)
-            known = self._spellings[way] = spell
+            owners = self._owners[self._first_owner[number] : self._first_owner[number + 1]]
+            known = self._spellings[number] = tuple(
+                self.alphabet.spell(way.text, entry, self._allowed[entry], way.used, way.borders)
+                for entry in owners
+                for way in self._ways_of(entry)
+                if self.alphabet.view(way.text) == self._patterns[number]
+            )
         return known
 
     def _runs(self, region: str) -> list[list[int]]:
@@ -231,8 +249,8 @@ class View:
         for number in range(bisect_left(self._patterns, pattern), len(self._patterns)):
             if not self._patterns[number].startswith(pattern):
                 return False
-            for way in self._ways[number]:
-                read = self.alphabet.read(beginning, 0, self._spelling(way))
+            for spelling in self._spelt(number):
+                read = self.alphabet.read(beginning, 0, spelling)
                 if read is not None and read[0] == UNFINISHED:
                     return True
         return False
