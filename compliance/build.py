@@ -1,6 +1,7 @@
 """The only place where a pipeline is put together."""
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -46,7 +47,6 @@ def build_rules(settings: ComplianceSettings) -> RuleBook:
     """Read the rule files; pipelines are compiled as policies are asked for. A bad file is a `RulesError`."""
     taxonomy = load_taxonomy(_TAXONOMY)
     lexicon = load_lexicon(settings.lexicons, settings.allow_lists, taxonomy.ids)
-
     library = TermLibrary(lexicon)
 
     def compile_scanners(policy: Policy) -> Compiled:
@@ -58,8 +58,12 @@ def build_rules(settings: ComplianceSettings) -> RuleBook:
 
 def policy_shelf(settings: ComplianceSettings) -> Shelf:
     """The policies that can be named; the shipped ones where no folder has the name."""
-    known = Known(load_taxonomy(_TAXONOMY).ids, frozenset({"keyword", *PII_TYPES}))
-    return Shelf((*settings.policy_folders, _CONFIGS / "policies"), settings.policy, known)
+    return Shelf((*settings.policy_folders, _CONFIGS / "policies"), settings.policy, known_to_policies())
+
+
+def known_to_policies() -> Known:
+    """The risks of the taxonomy, and the types that scanners report."""
+    return Known(load_taxonomy(_TAXONOMY).ids, frozenset({"keyword", *PII_TYPES}))
 
 
 def rule_files(settings: ComplianceSettings) -> tuple[Path, ...]:
@@ -124,7 +128,16 @@ def _pii_meaning(detector: Detector, severity: Severity, policy: Policy, directi
 
 def _version(settings: ComplianceSettings) -> str:
     """A digest of everything besides the policies that decides a verdict."""
-    digest = hashlib.sha256(RULES_VERSION.encode())
+    digest = hashlib.sha256(RULES_VERSION.encode() + _loaded_once())
     for path in rule_files(settings):
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+@cache
+def _loaded_once() -> bytes:
+    """A digest of the shipped tables that a process reads once and keeps: they change with a release."""
+    digest = hashlib.sha256()
+    for path in sorted((_CONFIGS / "foldings").glob("*.tsv")):
+        digest.update(path.read_bytes())
+    return digest.digest()

@@ -15,6 +15,7 @@ HELP = {
     "engine": "Start a vLLM engine for a model of the catalog. / 启动模型引擎。",
     "models": "List models; build and evaluate the starter model. / 模型目录与起步模型。",
     "scan": "Scan text through the compliance pipeline. / 文本合规检查。",
+    "policy": "List, show and test policies. / 查看与测试策略。",
     "config": "Check and show the settings. / 检查并显示配置。",
 }
 
