@@ -102,7 +102,7 @@ def _with_default(settings: ComplianceSettings, name: str) -> tuple[ComplianceSe
 
 def _print_failure(failure: Failure) -> None:
     case, verdict = failure.case, failure.verdict
-    typer.echo(f"{case.where}: {case.note or case.text[:40]!r} ({case.direction})")
+    typer.echo(f"{case.where}: {case.note or repr(case.text[:40])} ({case.direction})")
     for difference in failure.differences:
         typer.echo(f"    {difference}")
     for one in verdict.findings:
