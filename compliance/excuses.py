@@ -1,11 +1,15 @@
-"""Allowed words: a term inside one of them is no finding (大麻 in 大麻烦)."""
+"""Allowed words: a term inside one of them is no finding (大麻 in 大麻烦).
 
-from collections.abc import Callable, Iterable, Sequence
+An allowed word may also sound like a term: 强制出售 is no disguise of 枪支出售.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import ahocorasick_rs
 
 from compliance.foldings import MAX_GAP
+from compliance.pinyin import sounds
 from compliance.spelling import UNFINISHED, Alphabet, Spelling
 from compliance.unicode import is_word
 
@@ -35,26 +39,47 @@ def excuses_of(
     for index, term in enumerate(terms):
         places.setdefault(term, []).append(index)
         for word in contexts[index]:
-            for at in _occurrences(word, term):
+            for at in occurrences(word, term):
                 found.setdefault(index, {})[word, at] = _excuse(word, at, term, spell(word, index))
     distinct = list(places)
     if not distinct:
         return {}
-    inside = ahocorasick_rs.AhoCorasick(distinct)
-    for word in allowed:
-        for number, at, _ in inside.find_matches_as_indexes(word, overlapping=True):
-            for index in places[distinct[number]]:
-                found.setdefault(index, {})[word, at] = _excuse(word, at, distinct[number], spell(word, index))
+    for word, number, at in _inside(allowed, distinct):
+        for index in places[distinct[number]]:
+            found.setdefault(index, {})[word, at] = _excuse(word, at, distinct[number], spell(word, index))
     return {index: tuple(excuses.values()) for index, excuses in found.items()}
 
 
-def _occurrences(word: str, term: str) -> Iterable[int]:
-    return (at for at in range(len(word) - len(term) + 1) if word.startswith(term, at))
+def occurrences(word: str, term: str) -> list[int]:
+    """Where a word holds a term; where it holds none, where it sounds like it."""
+    found = _places(word, term)
+    return found or _places(word.translate(sounds()), term.translate(sounds()))
+
+
+def _places(word: str, term: str) -> list[int]:
+    return [at for at in range(len(word) - len(term) + 1) if word.startswith(term, at)]
+
+
+def _inside(words: Iterable[str], terms: Sequence[str]) -> Iterator[tuple[str, int, int]]:
+    """Each word with the number of a term in it and its place; without any, of a term that it sounds like."""
+    unlike: list[str] = []
+    literal = ahocorasick_rs.AhoCorasick(terms)
+    for word in words:
+        hits = literal.find_matches_as_indexes(word, overlapping=True)
+        yield from ((word, number, at) for number, at, _ in hits)
+        if not hits:
+            unlike.append(word)
+    if unlike:  # so that only lists with such words pay for the syllables
+        heard = ahocorasick_rs.AhoCorasick([term.translate(sounds()) for term in terms])
+        for word in unlike:
+            hits = heard.find_matches_as_indexes(word.translate(sounds()), overlapping=True)
+            yield from ((word, number, at) for number, at, _ in hits)
 
 
 def _excuse(word: str, at: int, term: str, spelling: Spelling) -> Excuse:
     same_end = at + len(term) == len(word)
-    return Excuse(word, at, is_word(word[0]), is_word(word[-1]) and not same_end, same_end, spelling)
+    ends = same_end and word.endswith(term)  # what only sounds like the term does not tell which text may become it
+    return Excuse(word, at, is_word(word[0]), is_word(word[-1]) and not same_end, ends, spelling)
 
 
 def excused(window: str, start: int, excuse: Excuse, final: bool) -> bool | None:

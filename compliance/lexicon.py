@@ -2,9 +2,10 @@
 
 A term file has lines `term<TAB>risk<TAB>severity`. A first row `term<TAB>risk<TAB>severity<TAB>…` names further
 columns: `foldings` (the disguises to look through: names of `compliance.foldings.Folding` joined by commas, `all`,
-`none`, `strict`; empty: what `default_foldings` says), `boundary` (`word`: Latin ends need a word boundary, the default; `none`),
-`contexts` (words that excuse the term, joined by `|`; `~` stands for the term: `远离~`), and any others as notes. An
-allow file has one word per line, further columns are notes. `#` starts a comment line; blank lines are skipped.
+`none`, `strict`; empty: what `default_foldings` says), `boundary` (`word`: Latin ends need a word boundary, the
+default; `none`), `contexts` (words that excuse the term, joined by `|`; `~` stands for the term: `远离~`; or that
+sound like it and are ordinary: 强制出售 for 枪支出售), and any others as notes. An allow file has one word per line,
+further columns are notes. `#` starts a comment line; blank lines are skipped.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
+from compliance.excuses import occurrences
 from compliance.foldings import Folding
 from compliance.taxonomy import read_text
 from compliance.unicode import BREAK, fold, is_word
@@ -144,10 +146,10 @@ def _bounded(path: Path, number: int, given: str) -> bool:
 def _contexts(path: Path, number: int, given: str, folded: str) -> tuple[str, ...]:
     contexts = tuple(fold(one.strip()).replace("~", folded) for one in given.split("|") if one.strip())
     for one in contexts:
-        if folded not in one or one == folded:
+        if one == folded or not occurrences(one, folded):
             raise _bad(
-                path, number, "a context must hold the term and more (write ~ for the term)",
-                "contexts 须包含该词及其他字（可用 ~ 代表该词）",
+                path, number, f"the context {one!r} neither holds the term and more (~ for it) nor sounds like it",
+                f"contexts 中的 {one!r} 须包含该词及其他字（可用 ~ 代表该词），或与该词同音",
             )  # fmt: skip
     return contexts
 

@@ -12,6 +12,14 @@ def syllables() -> Mapping[str, str]:
 
 
 @cache
+def sounds() -> Mapping[int, str]:
+    """For `str.translate`: one character for each syllable, so that texts that sound alike become equal."""
+    spoken = syllables()
+    letter = {syllable: chr(0xE000 + at) for at, syllable in enumerate(sorted(set(spoken.values())))}
+    return {ord(char): letter[syllable] for char, syllable in spoken.items()}
+
+
+@cache
 def _readings() -> Mapping[str, tuple[str, ...]]:
     """All readings of each character, the commonest first."""
     # pypinyin takes a fifth of a second to import, which only lists with such terms should pay.
