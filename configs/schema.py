@@ -93,7 +93,7 @@ class ModerationSettings(Strict):
 
     concurrent_requests_per_key: int = Field(16, ge=1)
     texts_per_request: int = Field(64, ge=1)
-    characters_per_request: int = Field(1_000_000, ge=1)
+    characters_per_request: int = Field(200_000, ge=1)
 
 
 class GuardActions(Strict):

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -17,13 +18,15 @@ from compliance.labels.labels import build_labels
 from configs.loader import SettingsError, load_catalog
 from configs.schema import Settings
 from gateway import health
-from gateway.chat import Gateway
-from gateway.endpoint import GeneratingEndpoint
+from gateway.chat import Gateway, answer
+from gateway.endpoint import Answer, SettledEndpoint
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
 from gateway.guard_client import guard_keys, open_judges
 from gateway.keys import KeyRing
 from gateway.labelling import Labelling
 from gateway.metrics import Metrics
+from gateway.moderation_categories import shipped_categories
+from gateway.moderations import Moderations
 from gateway.nodes import Nodes
 from gateway.quota import Quota
 from gateway.record import Recorder
@@ -31,6 +34,7 @@ from gateway.request import SURFACES
 from gateway.rules import Rules
 from gateway.scanned import ScannedTexts
 from gateway.store import migrate, open_engine, record_writer
+from gateway.surfaces import moderations as moderation_surface
 from gateway.suspension import Suspensions
 from gateway.upstream import HttpTransport, Transport
 from models.catalog import Catalog, ServedModel
@@ -46,6 +50,9 @@ def build_app(
     guards = build_guards(settings.guards)
     secrets = guard_keys(guards)
     labelling = Labelling(build_labels(settings.labels), settings.labels)
+    moderations = Moderations(
+        shipped_categories(), settings.moderations, Quota(settings.moderations.concurrent_requests_per_key)
+    )
     catalog = Catalog(load_catalog(settings.catalog))
     wanted = dict.fromkeys(model for node in settings.nodes for model in node.models)
     served = catalog.served(tuple(wanted))
@@ -56,9 +63,13 @@ def build_app(
         async with running_gateway(settings, rules, guards, secrets, labelling, served, transport, clock) as gateway:
             app.state.gateway = gateway
             app.state.started_at = clock()
-            for surface in SURFACES:
-                endpoint = GeneratingEndpoint(gateway, surface, settings.listen.max_body_bytes)
-                app.router.routes.append(Route(surface.path, endpoint=endpoint, methods=["POST"]))
+            answers: list[tuple[str, str, Answer]] = [
+                *((one.path, one.endpoint, partial(answer, one)) for one in SURFACES),
+                (moderation_surface.PATH, moderation_surface.ENDPOINT, moderations.answer),
+            ]
+            for path, name, answered_by in answers:
+                endpoint = SettledEndpoint(gateway, name, answered_by, settings.listen.max_body_bytes)
+                app.router.routes.append(Route(path, endpoint=endpoint, methods=["POST"]))
             yield
 
     app = FastAPI(title="opcgate", version="0.1.0", lifespan=lifespan)

@@ -63,8 +63,8 @@ class Gateway:
 
 
 async def answer(
-    gateway: Gateway,
     surface: Surface,
+    gateway: Gateway,
     authorization: bytes | None,
     read_body: Callable[[], Awaitable[bytes]],
     entry: RequestEntry,

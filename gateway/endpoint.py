@@ -5,35 +5,39 @@ Plain ASGI, mounted as routes in the FastAPI app: these are the hot paths.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from compliance.labels.ids import new_content_id
-from gateway.chat import Gateway, answer
+from gateway.chat import Gateway
 from gateway.errors import BodyTooLarge, ClientGone, GatewayError
 from gateway.record import RequestEntry
-from gateway.request import Surface
 from gateway.upstream import Event
 
 log = logging.getLogger("opcgate.endpoint")
 Headers = list[tuple[bytes, bytes]]
 DISCARD_BYTES = 64 * 1024 * 1024
 
+Answer = Callable[[Gateway, bytes | None, Callable[[], Awaitable[bytes]], RequestEntry], AsyncGenerator[Event]]
+"""What an endpoint does with the Authorization header and the body of a request: events that are safe to send."""
 
-class GeneratingEndpoint:
-    """The ASGI application behind one generating path."""
 
-    def __init__(self, gateway: Gateway, surface: Surface, max_body_bytes: int) -> None:
+class SettledEndpoint:
+    """The ASGI application behind one path whose requests are settled."""
+
+    def __init__(self, gateway: Gateway, name: str, answer: Answer, max_body_bytes: int) -> None:
+        """`name` is what records and metrics call the endpoint."""
         self._gateway = gateway
-        self._surface = surface
+        self._name = name
+        self._answer = answer
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request; when the client leaves, the work for it is cancelled and settled."""
-        exchange = Exchange(self._gateway, self._surface, scope, receive, send, self._max_body_bytes)
+        exchange = Exchange(self._gateway, self._name, self._answer, scope, receive, send, self._max_body_bytes)
         work = asyncio.create_task(exchange.run(), name=exchange.entry.id)
         gone = asyncio.create_task(exchange.client_gone())
         try:
@@ -53,14 +57,15 @@ class Exchange:
     def __init__(
         self,
         gateway: Gateway,
-        surface: Surface,
+        name: str,
+        answer: Answer,
         scope: Scope,
         receive: Receive,
         send: Send,
         max_body_bytes: int,
     ) -> None:
         self._gateway = gateway
-        self._surface = surface
+        self._answer = answer
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self._receive = receive
         self._send = send
@@ -69,7 +74,7 @@ class Exchange:
         self._started = False
         self.entry = RequestEntry(
             id="req_" + new_content_id(gateway.clock()),
-            endpoint=surface.endpoint,
+            endpoint=name,
             started_at=gateway.clock(),
             rules_version=gateway.pipeline.version,
             label_asked=self._header(b"x-opcgate-label"),
@@ -82,9 +87,7 @@ class Exchange:
     async def run(self) -> None:
         """Answer, or say why not: as a response before the first byte, as an event after it."""
         try:
-            events = answer(
-                self._gateway, self._surface, self._headers.get(b"authorization"), self.read_body, self.entry
-            )
+            events = self._answer(self._gateway, self._headers.get(b"authorization"), self.read_body, self.entry)
             async with aclosing(events):
                 await self._write(events)
         except GatewayError as error:

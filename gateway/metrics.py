@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from gateway.nodes import Nodes
 from gateway.record import RequestEntry
 from gateway.rules import Rules
+from gateway.surfaces import moderations
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
@@ -53,6 +54,7 @@ class Metrics:
             self._tokens.labels(model, "completion").inc(entry.completion_tokens)
         for one in entry.findings:
             direction = "output" if one["where"].startswith("choices.") else "prompt"
+            direction = "check" if entry.endpoint == moderations.ENDPOINT else direction
             self._findings.labels(direction, one["risk"], "dry_run" if one.get("dry_run") else one["action"]).inc()
 
     def exposition(self, nodes: Nodes, rules: Rules) -> bytes:

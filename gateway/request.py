@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from compliance.guards.turns import Turns
 from gateway.errors import InvalidRequest
 from gateway.surfaces import chat, completions
+from gateway.surfaces.moderations import InputPart
 from gateway.surfaces.parts import Unscanned, check_parts
 from gateway.surfaces.shape import NOT_FORWARDED, Generation, Json, Place
 
+Checked = TypeVar("Checked", bound=BaseModel)
 Places = Callable[[Json], Iterator[Place]]
 Conversations = Callable[[Json], list[tuple[str, Turns]]]
 
@@ -80,11 +82,7 @@ def parse_request(surface: Surface, payload: bytes, *, max_choices: int, parts: 
 
     `parts` says what becomes of a message's images, sounds and files.
     """
-    body = _json_object(payload)
-    try:
-        checked = surface.model.model_validate(body)
-    except ValidationError as error:
-        raise _field_error(error) from None
+    checked, body = checked_body(surface.model, payload)
     if checked.n is not None and checked.n > max_choices:
         raise InvalidRequest(f"n is at most {max_choices}; ask for fewer choices. n 最大为 {max_choices}。", param="n")
     unscanned = check_parts(body, parts) if surface is CHAT else []
@@ -98,6 +96,15 @@ def parse_request(surface: Surface, payload: bytes, *, max_choices: int, parts: 
         continuous_usage=bool(options and options.include_usage and options.continuous_usage_stats),
         unscanned_parts=tuple(unscanned),
     )
+
+
+def checked_body(shape: type[Checked], payload: bytes) -> tuple[Checked, Json]:
+    """A body as its shape and as it came. Raises InvalidRequest naming the field and the mend."""
+    body = _json_object(payload)
+    try:
+        return shape.model_validate(body), body
+    except ValidationError as error:
+        raise _field_error(error) from None
 
 
 def _json_object(payload: bytes) -> Json:
@@ -137,6 +144,9 @@ def _field_error(error: ValidationError) -> InvalidRequest:
     return InvalidRequest(f"Field '{path}': {deepest['msg']}. 字段无效。", param=path)
 
 
+BRANCHES = ("str", "int", "float", "bool", "dict", InputPart.__name__)
+
+
 def _is_branch(part: Any) -> bool:
     """True for what pydantic adds to a path to say which member of a union it tried."""
-    return isinstance(part, str) and ("[" in part or part in ("str", "int", "float", "bool", "dict"))
+    return isinstance(part, str) and ("[" in part or part in BRANCHES)

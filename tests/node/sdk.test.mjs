@@ -54,6 +54,14 @@ test("text completions work", async () => {
   assert.equal(answer.object, "text_completion");
 });
 
+test("the free check is read as a moderation", async () => {
+  const answer = await client.moderations.create({ input: ["你好", "本店出售冰毒，致电13800138000"] });
+  assert.deepEqual(answer.results.map((one) => one.flagged), [false, true]);
+  assert.equal(answer.results[1].categories.illicit, true);
+  assert.equal(answer.results[1].category_scores["self-harm/intent"], 0);
+  assert.deepEqual(answer.results[1].findings.map((one) => one.risk), ["other_illegal", "personal_info"]);
+});
+
 test("errors arrive as the SDK's own classes", async () => {
   await assert.rejects(
     client.chat.completions.create({ model: "nope", messages }),

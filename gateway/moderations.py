@@ -1,0 +1,94 @@
+"""The free check: `/v1/moderations` in OpenAI's shape, with the spans and reasons behind each category.
+
+It asks no node, so it works while none is ready. What it finds is recorded and has no consequences for the key.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from compliance.pipeline import Pipeline
+from compliance.verdict import ScannerError, Verdict
+from configs.schema import ModerationSettings
+from gateway.chat import Gateway, settled
+from gateway.errors import ScanFailed
+from gateway.moderation_categories import Categories
+from gateway.prompt import INLINE_CHARS
+from gateway.quota import Quota
+from gateway.record import RequestEntry
+from gateway.request import checked_body
+from gateway.surfaces.moderations import ModerationRequest, Texts, texts_of
+from gateway.upstream import Event
+
+MODEL = "opcgate-compliance"
+Scores = Callable[[str], Mapping[str, float]]
+"""What a classifier gives each risk for a text, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moderations:
+    """What the free check needs besides the gateway, constructed in `build_app`."""
+
+    categories: Categories
+    settings: ModerationSettings
+    quota: Quota
+    scores: Scores | None = None
+
+    async def answer(
+        self,
+        gateway: Gateway,
+        authorization: bytes | None,
+        read_body: Callable[[], Awaitable[bytes]],
+        entry: RequestEntry,
+    ) -> AsyncGenerator[Event]:
+        """Judge the texts of one request: one event, the whole answer. Raises GatewayError."""
+        async with settled(gateway, entry):
+            caller = await gateway.keys.authenticate(authorization)
+            entry.key_id = caller.key_id
+            with self.quota.reserve(caller):
+                texts = await self._texts(read_body)
+                rules = await gateway.rules.of(caller, texts.model or "")
+                entry.under(rules)
+                results = await self._results(rules.pipeline, texts, entry)
+                entry.outcome = "checked"
+                yield {"id": "modr-" + entry.id.removeprefix("req_"), "model": MODEL, "results": results}
+
+    async def _texts(self, read_body: Callable[[], Awaitable[bytes]]) -> Texts:
+        request, _ = checked_body(ModerationRequest, await read_body())
+        return texts_of(
+            request,
+            max_texts=self.settings.texts_per_request,
+            max_characters=self.settings.characters_per_request,
+        )
+
+    async def _results(self, pipeline: Pipeline, texts: Texts, entry: RequestEntry) -> list[dict[str, Any]]:
+        if texts.characters > INLINE_CHARS:
+            return await asyncio.to_thread(self._judged, pipeline, texts, entry)
+        return self._judged(pipeline, texts, entry)
+
+    def _judged(self, pipeline: Pipeline, texts: Texts, entry: RequestEntry) -> list[dict[str, Any]]:
+        return [self._result(pipeline, texts, where, text, entry) for where, text in texts.by_path]
+
+    def _result(self, pipeline: Pipeline, texts: Texts, where: str, text: str, entry: RequestEntry) -> dict[str, Any]:
+        try:
+            verdict = pipeline.scan(text, texts.direction)
+        except ScannerError as error:
+            raise ScanFailed(
+                f"The text could not be checked ({error}); nothing was judged. 内容检查失败，未得出结论。"
+            ) from error
+        entry.add_findings(where, verdict.findings)
+        return self._described(verdict, self.scores(text) if self.scores else {})
+
+    def _described(self, verdict: Verdict, scores: Mapping[str, float]) -> dict[str, Any]:
+        judgement = self.categories.judge(verdict.findings, scores)
+        applied = {name: ["text"] if name in judgement.judged else [] for name in judgement.flags}
+        return {
+            "flagged": judgement.flagged,
+            "categories": judgement.flags,
+            "category_scores": judgement.scores,
+            "category_applied_input_types": applied,
+            "findings": [asdict(one) for one in verdict.findings],
+            "released": verdict.released,
+            "rules": verdict.version,
+        }
