@@ -1,6 +1,7 @@
 """The only place where a pipeline is put together."""
 
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -17,7 +18,7 @@ from compliance.pipeline import Pipeline
 from compliance.policies.files import Known
 from compliance.policies.policy import Policy
 from compliance.policies.shelf import Shelf
-from compliance.rulebook import Compiled, RuleBook
+from compliance.rulebook import RuleBook
 from compliance.taxonomy import load_taxonomy
 from compliance.term_library import TermLibrary
 from compliance.verdict import Action, Direction, RulesError, Severity
@@ -47,13 +48,8 @@ def build_rules(settings: ComplianceSettings) -> RuleBook:
     """Read the rule files; pipelines are compiled as policies are asked for. A bad file is a `RulesError`."""
     taxonomy = load_taxonomy(_TAXONOMY)
     lexicon = load_lexicon(settings.lexicons, settings.allow_lists, taxonomy.ids)
-    library = TermLibrary(lexicon)
-
-    def compile_scanners(policy: Policy) -> Compiled:
-        return {direction: _scanners(library, policy, direction) for direction in get_args(Direction)}
-
-    shelf = policy_shelf(settings)
-    return RuleBook(shelf, compile_scanners, _version(settings), settings.deadline_seconds)
+    parts = Parts(TermLibrary(lexicon), KeywordMeanings())
+    return RuleBook(policy_shelf(settings), parts.scanners, _version(settings), settings.deadline_seconds)
 
 
 def policy_shelf(settings: ComplianceSettings) -> Shelf:
@@ -71,31 +67,49 @@ def rule_files(settings: ComplianceSettings) -> tuple[Path, ...]:
     return (_TAXONOMY, *settings.lexicons, *settings.allow_lists)
 
 
-def _scanners(library: TermLibrary, policy: Policy, direction: Direction) -> list[Scanner]:
-    """The scanners of one direction that the policy has not switched off."""
-    scanners: list[Scanner] = []
-    if policy.enabled(KeywordScanner.name):
-        scanners.append(library.scanner(lambda term: _keyword_meaning(term, policy, direction)))
-    if policy.enabled(PiiScanner.name):
-        scanners.append(_personal_info(policy, direction))
-    return scanners
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is read once and shared by the scanners of every policy."""
+
+    library: TermLibrary
+    meanings: "KeywordMeanings"
+
+    def scanners(self, policy: Policy, direction: Direction) -> list[Scanner]:
+        """The scanners of one direction that the policy has not switched off."""
+        scanners: list[Scanner] = []
+        if policy.enabled(KeywordScanner.name):
+            scanners.append(self.library.scanner(lambda term: self.meanings.of(term, policy, direction)))
+        if policy.enabled(PiiScanner.name):
+            scanners.append(_personal_info(policy, direction))
+        return scanners
 
 
-def _keyword_meaning(term: Term, policy: Policy, direction: Direction) -> Meaning | None:
-    action = policy.action(direction, term.risk, term.severity, "keyword", KeywordScanner.name)
-    if action is Action.allow:
-        return None
-    return Meaning(
-        scanner=KeywordScanner.name,
-        type="keyword",
-        risk=term.risk,
-        severity=term.severity,
-        rule=term.rule,
-        why=f"a {term.severity}-severity term for the risk {term.risk} listed at {term.rule}",
-        action=action,
-        placeholder=policy.placeholder("keyword"),
-        strength=0,
-    )
+class KeywordMeanings:
+    """What terms mean; policies and directions that do the same about a term share one object."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Term, Action, str], Meaning] = {}
+
+    def of(self, term: Term, policy: Policy, direction: Direction) -> Meaning | None:
+        """The meaning of a term, None where the policy allows it."""
+        action = policy.action(direction, term.risk, term.severity, "keyword", KeywordScanner.name)
+        if action is Action.allow:
+            return None
+        placeholder = policy.placeholder("keyword")
+        key = (term, action, placeholder)
+        if key not in self._known:
+            self._known[key] = Meaning(
+                scanner=KeywordScanner.name,
+                type="keyword",
+                risk=term.risk,
+                severity=term.severity,
+                rule=term.rule,
+                why=f"a {term.severity}-severity term for the risk {term.risk} listed at {term.rule}",
+                action=action,
+                placeholder=placeholder,
+                strength=0,
+            )
+        return self._known[key]
 
 
 def _personal_info(policy: Policy, direction: Direction) -> PiiScanner:

@@ -1,10 +1,11 @@
 """One state of all rule files: effective policies and their pipelines, compiled when first asked for."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import get_args
 
 from compliance.matches import Scanner
 from compliance.pipeline import Pipeline
@@ -15,7 +16,7 @@ from compliance.verdict import Direction
 Layers = tuple[str, ...]
 """Names of policies laid over the default one: the model's, the tenant's, the key's, as far as they have one."""
 
-Compiled = Mapping[Direction, Sequence[Scanner]]
+CompileScanners = Callable[[Policy, Direction], Sequence[Scanner]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class RuleBook:
     def __init__(
         self,
         shelf: Shelf,
-        compile_scanners: Callable[[Policy], Compiled],
+        compile_scanners: CompileScanners,
         other_rules: str,
         deadline_s: float,
     ) -> None:
@@ -44,7 +45,7 @@ class RuleBook:
         self._lock = Lock()
         self._by_layers: dict[Layers, EffectiveRules] = {}
         self._pipelines: dict[str, Pipeline] = {}
-        self._scanners: dict[str, Compiled] = {}
+        self._scanners: dict[tuple[Direction, str], Sequence[Scanner]] = {}
 
     def ready(self, layers: Layers) -> EffectiveRules | None:
         """The rules of these layers if they are compiled already."""
@@ -81,14 +82,18 @@ class RuleBook:
     def _pipeline(self, policy: Policy) -> Pipeline:
         digest = policy.digest()
         if digest not in self._pipelines:
-            compiled = policy.digest(scanning_only=True)
-            if compiled not in self._scanners:
-                self._scanners[compiled] = self._compile_scanners(policy)
+            scanners = {direction: self._compiled(policy, direction) for direction in get_args(Direction)}
             self._pipelines[digest] = Pipeline(
                 hashlib.sha256(f"{self._other_rules} {digest}".encode()).hexdigest()[:16],
-                self._scanners[compiled],
+                scanners,
                 self._deadline_s,
                 enforce=not policy.dry_run,
                 answers=policy.answers,
             )
         return self._pipelines[digest]
+
+    def _compiled(self, policy: Policy, direction: Direction) -> Sequence[Scanner]:
+        key = (direction, policy.scanning_digest(direction))
+        if key not in self._scanners:
+            self._scanners[key] = self._compile_scanners(policy, direction)
+        return self._scanners[key]

@@ -103,13 +103,23 @@ class Policy:
         """Whether any rule asks for this action."""
         return any(value is action for value in self.leaves.values())
 
-    def digest(self, *, scanning_only: bool = False) -> str:
-        """A digest of what the policy says; with `scanning_only` of what its scanners are compiled from."""
-        compiled = ("default", "risks", "types", "scanners", "placeholders")
-        kept = {leaf: value for leaf, value in self.leaves.items() if not scanning_only or leaf[0] in compiled}
-        rows = sorted(([*leaf, "=", value] for leaf, value in kept.items()), key=lambda row: row[: row.index("=")])
-        return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
+    def digest(self) -> str:
+        """A digest of what the policy says."""
+        return _digest(self.leaves)
 
+    def scanning_digest(self, direction: Direction) -> str:
+        """A digest of what the scanners of one direction are compiled from."""
+        others = [one for one in get_args(Direction) if one != direction]
+        return _digest(
+            {leaf: value for leaf, value in self.leaves.items() if leaf[0] in _COMPILED and leaf[-2] not in others}
+        )
+
+
+def _digest(leaves: Mapping[Leaf, Any]) -> str:
+    return hashlib.sha256(json.dumps(sorted(leaves.items()), ensure_ascii=False).encode()).hexdigest()
+
+
+_COMPILED = ("default", "risks", "types", "scanners", "placeholders")
 
 DEFAULT_LEAVES = tuple(
     ("default", direction, severity) for direction in get_args(Direction) for severity in reversed(get_args(Severity))
