@@ -78,8 +78,8 @@ def test_the_taxonomy_holds_the_31_risks() -> None:
 
 def test_every_type_has_a_placeholder_of_its_own() -> None:
     placeholders = yaml.safe_load(BASE.read_text(encoding="utf-8"))["placeholders"]["types"]
-    assert set(placeholders) == set(PII_TYPES)
-    assert len(set(placeholders.values())) == len(PII_TYPES)
+    assert set(placeholders) >= set(PII_TYPES)
+    assert len(set(placeholders.values())) == len(placeholders)
 
 
 def test_the_version_names_the_rules(tmp_path: Path) -> None:
