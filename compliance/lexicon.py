@@ -4,12 +4,15 @@ A term file has lines `term<TAB>risk<TAB>severity`. A first row `term<TAB>risk<T
 columns: `foldings` (the disguises to look through: names of `compliance.foldings.Folding` joined by commas, `all`,
 `none`, `strict`; empty: what `default_foldings` says), `boundary` (`word`: Latin ends need a word boundary, the
 default; `none`), `contexts` (words that excuse the term, joined by `|`; `~` stands for the term: `远离~`; or that
-sound like it and are ordinary: 强制出售 for 枪支出售), and any others as notes. An allow file has one word per line,
-further columns are notes. `#` starts a comment line; blank lines are skipped.
+sound like it and are ordinary: 强制出售 for 枪支出售), `source`, `added` and `reviewed` (dates: 2026-11-24), and any
+others as notes. An allow file has one word per line, further columns are notes. `#` starts a comment line; blank lines
+are skipped. docs/lexicons.md explains all of it with examples.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import cast, get_args
 
@@ -34,6 +37,10 @@ class Term:
     foldings: Folding
     bounded: bool
     contexts: tuple[str, ...]
+    text: str
+    source: str
+    added: date | None
+    reviewed: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +53,50 @@ class Lexicon:
 
 def load_lexicon(term_files: tuple[Path, ...], allow_files: tuple[Path, ...], risks: frozenset[str]) -> Lexicon:
     """Read every file; the first bad line is a `RulesError` with file, line and mend."""
-    terms = [term for path in term_files for term in _terms(path, risks)]
-    allowed = [word for path in allow_files for word in _allowed(path)]
+    terms = [term for path in term_files for term in read_terms(path, risks)]
+    allowed = [word for path in allow_files for word in read_allowed(path)]
     return Lexicon(tuple(terms), tuple(dict.fromkeys(allowed)))
 
 
-def _terms(path: Path, risks: frozenset[str]) -> Iterator[Term]:
+def list_digest(path: Path) -> str:
+    """The version of a list: the first twelve hexadecimal digits of its content's SHA-256."""
+    return hashlib.sha256(read_text(path).encode()).hexdigest()[:12]
+
+
+def read_terms(path: Path, risks: frozenset[str]) -> Iterator[Term]:
+    """The terms of one file; the first bad line, or a term that stands twice for one risk, is a `RulesError`."""
     names: dict[str, int] = {}
+    line_of: dict[tuple[str, str], int] = {}
     for number, columns in _rows(path):
         if not names:
             header = columns[0] == "term"
-            names = {name: at for at, name in enumerate(columns if header else ("term", "risk", "severity"))}
+            names = _columns(path, number, columns) if header else {"term": 0, "risk": 1, "severity": 2}
             if header:
                 continue
-        yield _term(path, number, columns, names, risks)
+        term = _term(path, number, columns, names, risks)
+        first = line_of.setdefault((term.folded, term.risk), number)
+        if first != number:
+            raise _bad(
+                path, number, f"the same term for the same risk as line {first}; remove one of the two lines",
+                f"与第 {first} 行的词和风险相同，请删除其中一行",
+            )  # fmt: skip
+        yield term
+
+
+def _columns(path: Path, number: int, names: list[str]) -> dict[str, int]:
+    for name in ("risk", "severity"):
+        if name not in names:
+            raise _bad(
+                path, number, f"the header has no column {name!r}; name term, risk and severity",
+                f"表头缺少 {name} 列，须有 term、risk、severity",
+            )  # fmt: skip
+    for name in names:
+        if name and names.count(name) > 1:
+            raise _bad(
+                path, number, f"the header names the column {name!r} twice; rename one",
+                f"表头中 {name} 列出现两次，请改名",
+            )  # fmt: skip
+    return {name: at for at, name in enumerate(names)}
 
 
 def _term(path: Path, number: int, columns: list[str], names: dict[str, int], risks: frozenset[str]) -> Term:
@@ -91,6 +128,10 @@ def _term(path: Path, number: int, columns: list[str], names: dict[str, int], ri
         _foldings(path, number, row.get("foldings", ""), folded),
         _bounded(path, number, row.get("boundary", "")),
         _contexts(path, number, row.get("contexts", ""), folded),
+        row["term"],
+        row.get("source", ""),
+        _date(path, number, "added", row.get("added", "")),
+        _date(path, number, "reviewed", row.get("reviewed", "")),
     )
 
 
@@ -154,7 +195,18 @@ def _contexts(path: Path, number: int, given: str, folded: str) -> tuple[str, ..
     return contexts
 
 
-def _allowed(path: Path) -> Iterator[str]:
+def _date(path: Path, number: int, column: str, given: str) -> date | None:
+    try:
+        return date.fromisoformat(given) if given else None
+    except ValueError:
+        raise _bad(
+            path, number, f"{column}: {given!r} is no date; write it like 2026-11-24",
+            f"{column} 列的 {given!r} 不是日期，请写成 2026-11-24 的形式",
+        ) from None  # fmt: skip
+
+
+def read_allowed(path: Path) -> Iterator[str]:
+    """The folded allowed words of one file; the first bad line is a `RulesError`."""
     first = True
     for number, columns in _rows(path):
         if not (first and columns[0] == "word"):
