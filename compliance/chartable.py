@@ -37,15 +37,25 @@ class CharTable:
             return _collapsed(text.translate(self.entries))
         codes = self._looked_up(text)
         codes = codes[codes != 0]
-        if not len(codes):
-            return ""
-        new = np.empty(len(codes), dtype=bool)
-        new[0] = True
-        np.not_equal(codes[1:], codes[:-1], out=new[1:])
-        return _text(codes[new])
+        return _text(codes[_changes(codes)])
+
+    def run_starts(self, text: str) -> Sequence[int]:
+        """Where in the text each character of `map_collapsed(text)` comes from: the first of its run."""
+        codes = self._looked_up(text)
+        places = np.flatnonzero(codes)
+        starts: list[int] = places[_changes(codes[places])].tolist()
+        return starts
 
     def _looked_up(self, text: str) -> "np.ndarray[Any, np.dtype[np.uint32]]":
         return self._codes[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)]
+
+
+def _changes(codes: "np.ndarray[Any, np.dtype[np.uint32]]") -> "np.ndarray[Any, np.dtype[np.bool_]]":
+    """Which codes differ from the one before."""
+    new = np.empty(len(codes), dtype=bool)
+    new[:1] = True
+    np.not_equal(codes[1:], codes[:-1], out=new[1:])
+    return new
 
 
 def _text(codes: "np.ndarray[Any, np.dtype[np.uint32]]") -> str:

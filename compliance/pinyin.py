@@ -49,4 +49,5 @@ def read_aloud(text: str) -> list[str]:
         return [readings[char][0] if char in readings else char for char in text]
     from pypinyin import lazy_pinyin
 
-    return list(lazy_pinyin(text, errors=list, v_to_u=False))
+    syllables: list[str] = lazy_pinyin(text, errors=lambda other: list(other))  # type: ignore[arg-type, assignment]
+    return syllables

@@ -9,6 +9,7 @@ import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import ahocorasick_rs
@@ -25,6 +26,10 @@ _REMEMBERED = 8192
 """So many answers about beginnings of terms are kept; texts repeat themselves."""
 
 
+SHORTEST_HEARD = 3
+"""Shorter terms sound like too many other words."""
+
+
 class Wanted(NamedTuple):
     """A folded term to look for. `contexts` are words around it that excuse it; `bounded` as in `Entry`."""
 
@@ -34,7 +39,8 @@ class Wanted(NamedTuple):
     contexts: tuple[str, ...] = ()
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Entry:
     """A term as the scanner knows it. `bounded`: Latin ends need a word boundary; `repeats` may stand before it."""
 
     index: int
@@ -97,7 +103,9 @@ class CompiledTerms:
             self.plain, allowed, whole, lambda entry: (_as_it_is(texts[entry]), *native(texts[entry], allowed[entry]))
         )
         yield View(self.plain, allowed, whole, lambda entry: latin(texts[entry], allowed[entry]), only_if=latin_only)
-        heard = [entry for entry in whole if Folding.homophones in allowed[entry]]
+        heard = [
+            entry for entry in whole if Folding.homophones in allowed[entry] and len(texts[entry]) >= SHORTEST_HEARD
+        ]
         if heard:
             yield View(
                 _sound(tables), allowed, heard, lambda entry: (_as_it_is(texts[entry]),), needs=Folding.homophones
@@ -195,15 +203,23 @@ class View:
         return list(self._judged(hits, region, base, beyond)) if hits else []
 
     def _judged(self, hits: list[tuple[int, int, int]], region: str, base: int, beyond: int) -> Iterator[Proposal]:
-        runs = self._runs(region)
+        starts = [*self.alphabet.table.run_starts(region), len(region)]
         for number, start, end in hits:
-            if self._cuts_words(region, runs[start], runs[end - 1]):
+            first = self._run(region, starts[start], starts[start + 1])
+            if self._cuts_words(region, first, self._run(region, starts[end - 1], starts[end])):
                 continue
             for spelling in self._spelt(number):
-                for at in _starts(runs[start], spelling, single=end - start == 1):
+                for at in _starts(first, spelling, single=end - start == 1):
                     read = self.alphabet.read(region, at, spelling)
-                    if read is not None and read[0] + base > beyond and read[1] & self.needs == self.needs:
+                    if read is not None and read[0] + base > beyond and self._counts(read[1]):
                         yield Proposal(base + at, base + read[0], spelling.entry, read[1])
+
+    def _run(self, region: str, start: int, end: int) -> list[int]:
+        """The places of the equal characters of a run, which separators may stand between."""
+        return [at for at in range(start, end) if self.alphabet.of(region[at])]
+
+    def _counts(self, used: Folding) -> bool:
+        return used & self.needs == self.needs
 
     def _cuts_words(self, region: str, first: list[int], last: list[int]) -> bool:
         """Whether the place begins or ends inside a Latin word: most hits in English text do, at little cost."""
@@ -228,19 +244,6 @@ class View:
             )
         return known
 
-    def _runs(self, region: str) -> list[list[int]]:
-        """The places of the characters that the collapsed view of a region consists of."""
-        runs: list[list[int]] = []
-        previous = ""
-        for at, char in enumerate(region):
-            seen = self.alphabet.of(char)
-            if seen and seen == previous:
-                runs[-1].append(at)
-            elif seen:
-                runs.append([at])
-                previous = seen
-        return runs
-
     def may_begin(self, beginning: str) -> bool:
         """Whether more text can make a term of this view out of a beginning."""
         if not self.sees(beginning) or not self.alphabet.of(beginning[0]):
@@ -260,10 +263,11 @@ class View:
         if not self.sees(window[low:]):
             return []
         low = max(low, self._earliest(window))
-        runs = self._runs(window[low:])
-        seen = "".join(self.alphabet.of(window[low + run[0]]) for run in runs)
-        likely = (at for at in range(len(runs)) if at + 1 == len(runs) or seen[at : at + 2] in self._first_two)
-        return [low + place for at in likely for place in runs[at][-self._lead :]]
+        tail = window[low:]
+        starts = [*self.alphabet.table.run_starts(tail), len(tail)]
+        seen = self.alphabet.view(tail)
+        likely = (at for at in range(len(seen)) if at + 1 == len(seen) or seen[at : at + 2] in self._first_two)
+        return [low + at for run in likely for at in self._run(tail, starts[run], starts[run + 1])[-self._lead :]]
 
     def _earliest(self, window: str) -> int:
         """Before here no term can begin that the end of the window is a part of."""

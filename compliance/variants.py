@@ -74,7 +74,7 @@ def split(term: str) -> Iterator[Variant]:
 
 def numeral(digits: str) -> str:
     """A number from 10 to 99 as it is read out: 24 is 二十四."""
-    tens, ones = digits
+    tens, ones = digits[0], digits[1]
     return ("" if tens == "1" else _DIGITS[int(tens)]) + "十" + (_DIGITS[int(ones)] if ones != "0" else "")
 
 

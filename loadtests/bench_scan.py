@@ -1,108 +1,139 @@
-"""What scanning costs, beside a plain Aho-Corasick pass and Presidio's own recognizers, in one run.
+"""What scanning costs, beside a plain Aho-Corasick pass, Presidio's own recognizers and LLM Guard, in one run.
 
 `python -m loadtests.bench_scan` prints a markdown table. Every figure is the fastest of many repeats,
 because whatever else runs on the machine can only add to it.
 """
 
 import argparse
-import random
+import json
+import subprocess
+import sys
 import tempfile
 import timeit
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import ahocorasick_rs
 
 from compliance.build import build_pipeline, shipped_settings
+from compliance.gate import Gate
 from compliance.pipeline import Pipeline
 from compliance.unicode import Folder, fold
+from loadtests import scan_peers
+from loadtests.scan_texts import CLEAN, ENGLISH, FOUND, random_terms, write_terms
 
 TERMS = 20_000
-CLEAN = (
-    "我们公司主要做跨境电商，产品包括家居用品、厨房小家电和宠物用品。最近在准备一款新的便携榨汁机，希望能写一段适合"
-    "亚马逊的商品描述，突出容量、续航和清洗方便这三个卖点。语气要自然，不要太夸张，也不要用绝对化的词语。另外请给出"
-    "五个关键词和一个标题，标题不超过八十个字符，适合夏天户外使用的场景，谢谢！我们还会准备几张产品图片，请在描述里"
-    "提醒买家查看图片细节。"
-)
-FOUND = (
-    "收货人：张伟，电话13800138000，身份证11010519491231002X，地址：浙江省杭州市西湖区文三路138号2幢301室，邮箱"
-    "zhang.wei@example.com，银行卡6228480402564890018。"
-)
-ENGLISH = "This compact blender charges by USB-C, cleans itself in 30 seconds and is perfect for outdoor use. "
+CHINESE = (CLEAN * 2)[:200]
+ENGLISH_200 = (ENGLISH * 3)[:200]
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--repeats", type=int, default=30, help="repeats of each figure; the fastest counts")
-    arguments.add_argument("--no-presidio", action="store_true", help="leave Presidio's own recognizers out")
+    arguments.add_argument("--foldings", default="all", help="disguises of the random terms, as in a lexicon's column")
+    arguments.add_argument("--setup", action="store_true", help="make .venv-bench-scan with LLM Guard, and stop")
+    arguments.add_argument("--no-peers", action="store_true", help="leave Presidio and LLM Guard out")
     given = arguments.parse_args()
-    rng = random.Random(20241124)
-    with tempfile.TemporaryDirectory() as folder:
-        pipeline = with_random_terms(Path(folder), rng)
+    if given.setup:
+        scan_peers.set_up()
+        return
+    terms = random_terms(TERMS)
+    pipeline = with_terms(terms, given.foldings)
     pipeline.warm_up()
-    print(f"| what ({TERMS:,} random terms and the shipped list) | cost |\n|---|---|")
-    for name, microseconds in figures(pipeline, rng, given.repeats):
+    print(
+        f"| what ({TERMS:,} random terms with foldings `{given.foldings}`, and the shipped rules) | cost |\n|---|---|"
+    )
+    for name, microseconds in figures(pipeline, terms, given.repeats):
         print(f"| {name} | {readable(microseconds)} |", flush=True)
-    if not given.no_presidio:
-        print(f"| Presidio's predefined recognizers, blank spaCy zh, 200 clean | {presidio(given.repeats)} |")
+    for name, cost in starts():
+        print(f"| {name} | {cost} |", flush=True)
+    if not given.no_peers:
+        for name, microseconds in peers(terms, given.repeats):
+            print(f"| {name} | {readable(microseconds)} |", flush=True)
 
 
-def with_random_terms(folder: Path, rng: random.Random) -> Pipeline:
-    """The shipped rules and 20,000 random terms of two to five common characters, none of them in the texts."""
-    path = folder / "random.tsv"
-    path.write_text("".join(f"{term}\tother_illegal\thigh\n" for term in random_terms(rng)), encoding="utf-8")
+def with_terms(terms: list[str], foldings: str) -> Pipeline:
+    """The shipped rules and a long list of terms, without those that the clean texts happen to hold in disguise."""
     settings = shipped_settings()
-    return build_pipeline(settings.model_copy(update={"lexicons": (*settings.lexicons, path)}))
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(5):
+            path = write_terms(Path(folder), terms, foldings)
+            pipeline = build_pipeline(settings.model_copy(update={"lexicons": (*settings.lexicons, path)}))
+            texts = (CLEAN * 2, ENGLISH * 3)
+            found = {one.rule for text in texts for one in pipeline.scan(text, "output").findings}
+            hit = {int(rule.partition(":")[2]) - 2 for rule in found if rule.startswith(path.name)}
+            if not hit:
+                return pipeline
+            terms = [term for number, term in enumerate(terms) if number not in hit]
+    raise SystemExit("bench_scan: the clean texts still hold random terms")
 
 
-def random_terms(rng: random.Random) -> list[str]:
-    common = [chr(code) for code in range(0x4E00, 0x4E00 + 3500)]
-    texts = fold(CLEAN + FOUND + ENGLISH)
-    terms: set[str] = set()
-    while len(terms) < TERMS:
-        term = "".join(rng.choice(common) for _ in range(rng.randint(2, 5)))
-        if fold(term) not in texts:
-            terms.add(term)
-    return sorted(terms)
-
-
-def figures(pipeline: Pipeline, rng: random.Random, repeats: int) -> Iterator[tuple[str, float]]:
+def figures(pipeline: Pipeline, terms: list[str], repeats: int) -> Iterator[tuple[str, float]]:
     """Every figure in microseconds, the floor first."""
-    clean = (CLEAN * 2)[:200]
     found = (CLEAN[: 200 - len(FOUND)] + FOUND)[:200]
-    english = (ENGLISH * 3)[:200]
-    floor = ahocorasick_rs.AhoCorasick(random_terms(rng))
-    folded = fold(clean)
+    floor = ahocorasick_rs.AhoCorasick(terms)
+    folded = fold(CHINESE)
     yield (
         "plain ahocorasick_rs pass, 200 Chinese characters",
         fastest(lambda: floor.find_matches_as_indexes(folded), repeats),
     )
-    yield "Unicode stage alone, 200 clean Chinese characters", fastest(lambda: Folder().feed(clean), repeats)
-    yield "whole pipeline, 200 clean Chinese characters", fastest(lambda: pipeline.scan(clean, "output"), repeats)
-    yield "whole pipeline, 200 clean English characters", fastest(lambda: pipeline.scan(english, "output"), repeats)
+    yield "Unicode stage alone, 200 clean Chinese characters", fastest(lambda: Folder().feed(CHINESE), repeats)
+    for scanner in pipeline.scanners("output"):
+        alone = fastest(lambda scanner=scanner: Gate([scanner], "text", 9, survey=True).feed_whole(CHINESE), repeats)  # type: ignore[misc]
+        yield f"with `{scanner.name}` alone, 200 clean Chinese characters", alone
+    for direction in ("output", "prompt"):
+        whole = fastest(lambda direction=direction: pipeline.scan(CHINESE, direction), repeats)  # type: ignore[misc]
+        yield f"whole pipeline, {direction}, 200 clean Chinese characters", whole
+    yield "whole pipeline, 200 clean English characters", fastest(lambda: pipeline.scan(ENGLISH_200, "output"), repeats)
     count = len(pipeline.scan(found, "output").findings)
     yield (
         f"whole pipeline, 200 characters with {count} findings",
         fastest(lambda: pipeline.scan(found, "output"), repeats),
     )
     for size in (1, 2, 3):
-        deltas = [clean[at : at + size] for at in range(0, len(clean), size)]
-        whole = fastest(lambda deltas=deltas: stream(pipeline, deltas), repeats)  # type: ignore[misc]
-        yield f"per streamed delta of {size} clean Chinese character{'s'[: size > 1]}", whole / len(deltas)
-    words = [english[at : at + 4] for at in range(0, len(english), 4)]
-    yield "per streamed delta of 4 English characters", fastest(lambda: stream(pipeline, words), repeats) / len(words)
-    for size in (2_000, 20_000, 200_000, 2_000_000):
+        yield (
+            f"per streamed delta of {size} clean Chinese character{'s'[: size > 1]}",
+            per_delta(pipeline, CHINESE, size, repeats),
+        )
+    yield "per streamed delta of 4 English characters", per_delta(pipeline, ENGLISH_200, 4, repeats)
+    megabyte = (CLEAN * (1_000_000 // len(CLEAN.encode()) + 1)).encode()[:999_999].decode(errors="ignore")
+    yield f"a document of 1 MB ({len(megabyte):,} characters)", fastest(lambda: pipeline.scan(megabyte, "output"), 3)
+    for size in (200, 2_000, 20_000, 200_000, 2_000_000):
         text = (CLEAN * (size // len(CLEAN) + 1))[:size]
         cost = fastest(lambda text=text: pipeline.scan(text, "output"), 3)  # type: ignore[misc]
         yield f"whole pipeline, {size:,} characters ({cost / size * 200:.0f} µs per 200)", cost
 
 
-def stream(pipeline: Pipeline, deltas: list[str]) -> None:
-    gate = pipeline.gate()
-    for delta in deltas:
-        gate.feed(delta)
-    gate.flush()
+def per_delta(pipeline: Pipeline, text: str, size: int, repeats: int) -> float:
+    deltas = [text[at : at + size] for at in range(0, len(text), size)]
+
+    def stream() -> None:
+        gate = pipeline.gate()
+        for delta in deltas:
+            gate.feed(delta)
+        gate.flush()
+
+    return fastest(stream, repeats) / len(deltas)
+
+
+def starts() -> Iterator[tuple[str, str]]:
+    """Start-up and memory, each in a process of its own; the fastest of three."""
+    for terms, foldings in ((50_000, ""), (TERMS, "all")):
+        command = [sys.executable, "-m", "loadtests.scan_start", f"--terms={terms}", f"--foldings={foldings}"]
+        runs = [json.loads(subprocess.check_output(command)) for _ in range(3)]  # noqa: S603 - our own module
+        best = min(runs, key=lambda run: float(run["build_s"]))
+        yield (
+            f"building a pipeline with {terms:,} terms, foldings `{foldings or 'default'}`",
+            f"{best['build_s']:.2f} s (imports {best['import_s']:.2f} s), {best['memory_mb']:.0f} MB",
+        )
+
+
+def peers(terms: list[str], repeats: int) -> Iterator[tuple[str, float]]:
+    scan = scan_peers.presidio_scan(CHINESE)
+    yield "Presidio's predefined recognizers, blank spaCy zh, 200 clean", fastest(scan, min(repeats, 10))
+    for scanner, microseconds in scan_peers.llm_guard(CHINESE, terms).items():
+        what = f", {len(terms):,} terms" if scanner == "BanSubstrings" else ""
+        yield f"LLM Guard's {scanner}{what}, 200 clean", microseconds
 
 
 def fastest(run: Callable[[], object], repeats: int) -> float:
@@ -110,26 +141,6 @@ def fastest(run: Callable[[], object], repeats: int) -> float:
     once = min(timeit.repeat(run, number=1, repeat=3))
     number = max(1, min(500, int(0.01 / max(once, 1e-9))))
     return min(timeit.repeat(run, number=number, repeat=repeats)) / number * 1e6
-
-
-def presidio(repeats: int) -> str:
-    """Presidio's engine with the recognizers it brings, on the clean text."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import spacy
-        from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
-        from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
-
-        class BlankEngine(SpacyNlpEngine):  # type: ignore[misc]
-            def __init__(self) -> None:
-                super().__init__(ner_model_configuration=NerModelConfiguration(labels_to_ignore=[]))
-                self.nlp = {"zh": spacy.blank("zh")}
-
-        registry = RecognizerRegistry(supported_languages=["zh"])
-        registry.load_predefined_recognizers(languages=["zh"])
-        engine = AnalyzerEngine(registry=registry, nlp_engine=BlankEngine(), supported_languages=["zh"])
-        text = (CLEAN * 2)[:200]
-        return readable(fastest(lambda: engine.analyze(text, language="zh"), min(repeats, 10)))
 
 
 def readable(microseconds: float) -> str:
