@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Mapping
 from functools import cache
+from typing import Any, cast
 
 
 @cache
@@ -49,5 +50,5 @@ def read_aloud(text: str) -> list[str]:
         return [readings[char][0] if char in readings else char for char in text]
     from pypinyin import lazy_pinyin
 
-    syllables: list[str] = lazy_pinyin(text, errors=lambda other: list(other))  # type: ignore[arg-type, assignment]
-    return syllables
+    one_by_one = cast("Any", list)  # what has no reading comes back character by character
+    return lazy_pinyin(text, errors=one_by_one)
