@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import combinations
+from itertools import combinations, product
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,10 @@ _SPLITS = Path(configs.__file__).parent / "foldings" / "splits.tsv"
 
 
 LATIN = Folding.pinyin | Folding.initials | Folding.acronym
+
+
+MOST_SPLITS = 100
+"""So many ways to split a term's characters are all looked for."""
 
 
 class Variant(NamedTuple):
@@ -62,14 +67,18 @@ def _choices(spoken: Sequence[int]) -> Iterator[tuple[int, ...]]:
 
 
 def split(term: str) -> Iterator[Variant]:
-    """With one character in its parts, or with all that have parts."""
-    parts = [splits().get(char, ()) for char in term]
-    for at, ways in enumerate(parts):
+    """With some or all of the characters in their parts; of a term with very many ways one character or all."""
+    able = {at: splits()[char] for at, char in enumerate(term) if char in splits()}
+    if prod(1 + len(ways) for ways in able.values()) <= MOST_SPLITS:
+        choices = product(*(("", *ways) for ways in able.values()))
+        for chosen in choices:
+            if any(chosen):
+                yield _written(term, {at: way for at, way in zip(able, chosen, strict=True) if way}, Folding.split)
+        return
+    for at, ways in able.items():
         for way in ways:
             yield _written(term, {at: way}, Folding.split)
-    able = {at: ways[0] for at, ways in enumerate(parts) if ways}
-    if len(able) > 1:
-        yield _written(term, able, Folding.split)
+    yield _written(term, {at: ways[0] for at, ways in able.items()}, Folding.split)
 
 
 def numeral(digits: str) -> str:
