@@ -1,0 +1,1 @@
+"""How the classifier is made: written building blocks, sentences from them, weights, thresholds, card."""

@@ -1,0 +1,225 @@
+"""The risk classifier: quality on tables written apart from its data, exact screening, the recipe in miniature."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import configs
+from compliance.classifier.artefact import SHIPPED, Artefact, read_artefact, sparse, write_artefact
+from compliance.classifier.cli import classifier as app
+from compliance.classifier.model import MAX_SENTENCE, RiskClassifier
+from compliance.classifier.recipe.blocks import DATA, load_blocks
+from compliance.classifier.recipe.build import build, evaluate
+from compliance.classifier.recipe.features import incidence, ngrams
+from compliance.classifier.recipe.fit import Corpus, Recipe
+from compliance.classifier.recipe.measure import Scores
+from compliance.classifier.recipe.sentences import Counts
+from compliance.classifier.recipe.tables import read_table
+from compliance.taxonomy import load_taxonomy
+from compliance.unicode import fold
+from compliance.verdict import RulesError
+from tests.compliance.helpers import CASES, read_cases
+
+HARMFUL = CASES / "classifier_harmful.jsonl"
+BENIGN = CASES / "classifier_benign.jsonl"
+TAXONOMY = load_taxonomy(Path(configs.__file__).parent / "taxonomy.yaml")
+MINIATURE = Recipe(
+    training=Counts(harmful=12, near_miss=12, ordinary=30),
+    held_out=Counts(harmful=4, near_miss=4, ordinary=8),
+    least_sentences=2,
+    steps=10,
+    least_weight=0.01,
+)
+TEXTS = [fold(row["text"]) for name in ("classifier_harmful", "classifier_benign") for row in read_cases(name)]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> RiskClassifier:
+    return RiskClassifier.load(SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def harmful(shipped: RiskClassifier) -> Scores:
+    return evaluate(shipped, [HARMFUL])
+
+
+def test_every_risk_of_the_taxonomy_is_judged(shipped: RiskClassifier) -> None:
+    assert set(shipped.risks) == TAXONOMY.ids
+    assert set(shipped.scores("今天天气真好")) == TAXONOMY.ids
+
+
+def test_tables_cover_every_risk() -> None:
+    rows = read_cases("classifier_harmful")
+    assert all(sum(row["risk"] == risk for row in rows) >= 10 for risk in TAXONOMY.ids)
+    assert len(read_cases("classifier_benign")) >= 400
+
+
+def test_harm_is_found(harmful: Scores) -> None:
+    assert harmful.caught / harmful.harmful >= 0.60
+    assert harmful.hit / harmful.carried >= 0.58
+
+
+def test_reported_risks_are_the_right_ones(harmful: Scores) -> None:
+    assert harmful.hit / sum(one.hit + one.wrong_other for one in harmful.per_risk) >= 0.90
+
+
+@pytest.mark.parametrize(
+    ("table", "most"), [("classifier_benign", 0.02), ("ordinary", 0.0), ("ordinary_independent", 0.005)]
+)
+def test_talk_about_crime_and_business_passes(shipped: RiskClassifier, table: str, most: float) -> None:
+    scores = evaluate(shipped, [CASES / f"{table}.jsonl"])
+    assert scores.false_alarms / scores.harmless <= most
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(TEXTS), st.text(max_size=20)), max_size=4))
+def test_screening_loses_nothing(shipped: RiskClassifier, parts: list[str]) -> None:
+    text = fold("".join(parts))[:MAX_SENTENCE]
+    assert shipped.judge(text) == shipped._judge_fully(text)
+
+
+def test_screening_loses_nothing_where_thresholds_are_low(shipped: RiskClassifier) -> None:
+    artefact = read_artefact(SHIPPED)
+    nervous = RiskClassifier(replace(artefact, threshold=artefact.bias + 1.0))
+    found = [nervous.judge(text) for text in TEXTS]
+    assert found == [nervous._judge_fully(text) for text in TEXTS]
+    assert sum(map(bool, found)) > len(TEXTS) / 2
+
+
+def test_scores_are_sums_over_the_ngrams(shipped: RiskClassifier) -> None:
+    artefact = read_artefact(SHIPPED)
+    rows = incidence(TEXTS, artefact.features)
+    weights = artefact.weights()
+    for text, low, high in zip(TEXTS, rows.starts[:-1], rows.starts[1:], strict=True):
+        np.testing.assert_allclose(shipped._margins(text), artefact.bias + weights[rows.columns[low:high]].sum(axis=0))
+
+
+def test_reported_scores_are_those_of_the_moderation_view(shipped: RiskClassifier) -> None:
+    text = "出售全国车主信息,姓名电话身份证都有"
+    found = shipped.judge(text)
+    assert found
+    assert all(shipped.scores(text)[risk] == pytest.approx(score) for risk, score in found)
+
+
+def test_a_long_text_is_judged_in_pieces(shipped: RiskClassifier) -> None:
+    harm = "出售全国车主信息,姓名电话身份证都有"
+    padded = "今天天气真好" * 100 + "。" + harm
+    assert shipped.judge(padded[-MAX_SENTENCE:])
+    assert max(shipped.scores(padded).values()) == pytest.approx(max(shipped.scores(harm).values()))
+    assert shipped.judge("今" * MAX_SENTENCE + harm) == shipped.judge(harm)
+
+
+@pytest.mark.parametrize("text", ["", "。", "\n\n", "\u200b", "a" * 5000])
+def test_texts_without_sentences(shipped: RiskClassifier, text: str) -> None:
+    assert shipped.judge(fold(text)) == []
+    assert all(0.0 <= score <= 1.0 for score in shipped.scores(text).values())
+
+
+def test_no_row_of_the_tables_is_training_data() -> None:
+    made = Corpus(*load_blocks()).sentences("all", Recipe().training, Recipe().seed)
+    assert not {one.text for one in made} & set(TEXTS)
+
+
+def test_patterns_of_the_parts_are_disjoint() -> None:
+    risks, ordinary = load_blocks()
+    for blocks in (*risks, *ordinary):
+        for name in ("do", "text", "say", "fine", "ask", "about"):
+            whole = blocks.of(name, "all")
+            parts = [set(blocks.of(name, part)) for part in ("train", "valid", "test")]
+            if len(whole) >= 4:
+                assert set().union(*parts) == set(whole)
+                assert sum(map(len, parts)) == len(set(whole)), (blocks.name, name)
+
+
+def test_the_recipe_gives_the_same_bytes_twice(tmp_path: Path) -> None:
+    digests = [
+        build(tmp_path / f"{run}.safetensors", tmp_path / f"{run}.md", [], MINIATURE, lambda *_: None).digest
+        for run in ("one", "two")
+    ]
+    assert digests[0] == digests[1]
+    assert (tmp_path / "one.md").read_text("utf-8") == (tmp_path / "two.md").read_text("utf-8")
+
+
+def test_the_card_is_of_the_shipped_file(shipped: RiskClassifier) -> None:
+    card = (SHIPPED.parent / "card.md").read_text("utf-8")
+    assert f"`{shipped.digest}`" in card
+    assert all(f"| `{risk}` |" in card for risk in shipped.risks)
+    assert SHIPPED.stat().st_size < 2_000_000
+
+
+def _small(**change: object) -> Artefact:
+    made = sparse(("ip", "privacy"), ["偷拍", "高仿"], np.array([[0.0, 3.0], [2.0, -1.0]]), np.array([-2.0, -2.0]), 0.1)
+    return replace(made, threshold=np.array([0.0, 0.5]), **change)
+
+
+def test_a_written_file_reads_back(tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    write_artefact(path, _small())
+    small = RiskClassifier.load(path)
+    assert [risk for risk, _ in small.judge("偷拍")] == ["privacy"]
+    assert small.judge("偷拍高仿") == [("ip", pytest.approx(0.5))]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"starts": np.array([0, 2], np.uint32)},
+        {"starts": np.array([0, 2, 1], np.uint32)},
+        {"columns": np.array([0, 1, 9], np.uint8)},
+        {"values": np.array([1, np.inf, 1], np.float16)},
+        {"bias": np.array([np.nan, 0.0])},
+        {"bias": np.array([1.0, 0.0])},
+        {"slope": np.array([1.0])},
+        {"features": ("偷拍", "偷拍")},
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / "bad.safetensors"
+    write_artefact(path, _small(**change))
+    with pytest.raises(RulesError, match=r"bad\.safetensors"):
+        RiskClassifier.load(path)
+
+
+def test_what_is_no_artefact_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bad.safetensors"
+    for data in (b"", b"nothing", SHIPPED.read_bytes()[:-100]):
+        path.write_bytes(data)
+        with pytest.raises(RulesError, match="opcgate classifier build"):
+            RiskClassifier.load(path)
+    with pytest.raises(RulesError, match="cannot be read"):
+        RiskClassifier.load(tmp_path / "absent.safetensors")
+
+
+def test_an_unknown_slot_is_named(tmp_path: Path) -> None:
+    (tmp_path / "risks").mkdir()
+    (tmp_path / "shared.yaml").write_text((DATA / "shared.yaml").read_text("utf-8"), "utf-8")
+    (tmp_path / "risks" / "ip.yaml").write_text(yaml.safe_dump({"say": "卖{nonsense}"}), "utf-8")
+    with pytest.raises(RulesError, match="nonsense"):
+        load_blocks(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"), [("nonsense", "not JSON"), ('{"risk": "ip"}', "text"), ('{"text": "x", "risk": "y"}', "risk")]
+)
+def test_a_bad_row_is_named(tmp_path: Path, row: str, says: str) -> None:
+    path = tmp_path / "table.jsonl"
+    path.write_text('{"text": "好"}\n' + row, "utf-8")
+    with pytest.raises(RulesError, match=f"table.jsonl:2: .*{says}"):
+        read_table(path, TAXONOMY.ids)
+
+
+def test_evaluate_prints_every_risk() -> None:
+    result = CliRunner().invoke(app, ["evaluate", "--table", str(HARMFUL), "--table", str(BENIGN)])
+    assert result.exit_code == 0, result.output
+    assert "other_illegal" in result.output
+    assert CliRunner().invoke(app, ["evaluate", "--table", "absent.jsonl"]).exit_code == 2
+
+
+def test_ngrams_do_not_reach_over_punctuation() -> None:
+    assert ngrams("卖枪,好") == {"卖", "枪", "卖枪", "好"}
