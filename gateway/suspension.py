@@ -85,6 +85,7 @@ async def _why(connection: AsyncConnection, entry: RequestEntry, rule: RepeatedV
             RequestRecord.started_at > times[rule.in_a_row - 1],
             RequestRecord.violation.is_(None),
             RequestRecord.outcome == "completed",
+            RequestRecord.node.is_not(None),  # a free check is no good deed
         )
         if not (await connection.execute(select(between))).scalar_one():
             return f"{rule.in_a_row} in a row"

@@ -1,6 +1,7 @@
 """Policies at work in the gateway: set answers, suspended keys, dry runs, models and tenants."""
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -8,7 +9,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner, Result
 
+from compliance.verdict import RulesError
+from configs.loader import SettingsError
+from gateway.app import build_app
+from gateway.cli import keys as key_commands
 from gateway.store import with_database
 from gateway.suspension import restore_key
 from loadtests.fake_engine import FakeEngine, Script, running
@@ -94,6 +100,20 @@ def test_a_replaced_output_stops_at_the_span_and_the_set_answer_follows(site: Si
     assert collected(streamed, "content") == expected
     assert collected(site.ask(key, "写一句文案"), "content") == expected
     assert site.record(streamed)["outcome"] == "cut"
+
+
+def test_replaced_tool_arguments_are_followed_by_the_set_answer(site: Site) -> None:
+    _, key = site.key(policy="answering")
+    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "order", "arguments": ""}}
+    pieces = ['{"what": "', "毒", '品"}']
+    rest = [{"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces]
+    site.engine.script = Script([{"tool_calls": [call]}, *rest], finish_reason="tool_calls")
+    streamed = site.ask(key, "写一句文案", stream=True)
+    assert collected(streamed, "content") == (ZH, "content_filter")
+    assert "毒" not in streamed.text
+    whole = site.ask(key, "写一句文案")
+    assert collected(whole, "content") == (ZH, "content_filter")
+    assert "tool_calls" not in whole.json()["choices"][0]["message"], "half a call is worse than none"
 
 
 def test_three_refused_prompts_in_a_row_suspend_the_key_at_every_worker(site: Site) -> None:
@@ -218,3 +238,44 @@ def test_a_models_policy_lies_under_the_keys(engine: tuple[FakeEngine, str], tmp
         response = site.ask(site.key(policy="answering")[1], "hi")
         assert collected(response, "content")[0] == "卖!"
         assert site.record(response)["policy"] == "base>shouting>answering"
+
+
+@pytest.mark.parametrize(
+    ("compliance", "error", "why"),
+    [
+        ({"models": {"opc-startre": "review"}}, SettingsError, "compliance.models.opc-startre: no node serves"),
+        ({"models": {"opc-starter": "nobody"}}, RulesError, "no policy is called 'nobody'"),
+        ({"tenants": {"acme": "nobody"}}, RulesError, "no policy is called 'nobody'"),
+    ],
+)
+def test_settings_that_name_nothing_stop_the_start(
+    tmp_path: Path, compliance: dict, error: type[Exception], why: str
+) -> None:
+    settings = write_settings(tmp_path, "http://127.0.0.1:1", **compliance)
+    with pytest.raises(error, match=re.escape(why)):
+        build_app(settings)
+
+
+def test_keys_are_shown_suspended_and_restored_by_command(site: Site) -> None:
+    config = str(site.folder / "opcgate.yaml")
+    key_id, key = site.key()
+
+    def keys(*arguments: str) -> Result:
+        return CliRunner().invoke(key_commands, [*arguments, "--config", config])
+
+    site.ask(key, BAD)
+    assert keys("suspend", key_id, "--hours", "2").exit_code == 0
+    assert keys("suspend", key_id).exit_code == 2
+    time.sleep(0.3)  # the cache's time
+    assert site.ask(key, "hi").status_code == 403
+    shown = keys("show", key_id).output
+    assert "(operator)" in shown
+    assert "violation" in shown
+    assert keys("restore", key_id).exit_code == 0
+    assert "no suspended key" in keys("restore", key_id).stderr
+    assert keys("policy", key_id, "dry-run").exit_code == 0
+    assert "no policy is called 'nobody'" in keys("policy", key_id, "nobody").stderr
+    assert "no policy is called 'nobody'" in keys("create", "--name", "x", "--policy", "nobody").stderr
+    assert "no key has the id" in keys("show", "key_0").stderr
+    time.sleep(0.3)
+    assert site.ask(key, BAD).status_code == 200, "a dry run"

@@ -21,6 +21,8 @@ from tests.conftest import read_cases
 
 RULE = RepeatedViolationRule(in_a_row=3, in_a_day=5, suspend_hours=24, count=frozenset({"prompt"}))
 
+OUTCOMES = {"good": "completed", "check": "completed", "malformed": "rejected", "aborted": "client_gone"}
+
 
 class Key:
     """One key at a gateway: each `ask` settles a request as the gateway does, one minute after the one before."""
@@ -35,11 +37,12 @@ class Key:
         self._numbers = itertools.count()
 
     async def ask(self, kind: str, rule: RepeatedViolationRule = RULE) -> str | None:
-        """Why the key was suspended by this request, or None. Kinds: good, bad, malformed, aborted, suspend."""
+        """Why the key was suspended by this request, or None. Kinds: good, bad, malformed, aborted, check, suspend."""
         self.now += 60
-        outcome = {"good": "completed", "malformed": "rejected", "aborted": "client_gone"}.get(kind, "refused")
+        outcome = OUTCOMES.get(kind, "refused")
         entry = RequestEntry(f"{self.key_id}-{next(self._numbers)}", "chat.completions", self.now, "v", self.key_id)
         entry.outcome = outcome
+        entry.node = "local" if kind in ("good", "aborted") else None
         entry.repeated_violations = rule
         if outcome == "refused":
             entry.broke_rules("prompt", Action.suspend if kind == "suspend" else Action.block)
