@@ -38,9 +38,10 @@ starter: setup ## Rebuild the starter model and its adapter from the recipe
 
 bench: setup ## Measure the pipeline, and the gateway beside others (needs wrk and nginx)
 	@mkdir -p .state
+	$(BIN)/python -m loadtests.bench_scan --setup
 	$(BIN)/python -m loadtests.bench_scan
 	$(BIN)/python -m loadtests.bench_gateway --setup
 	$(BIN)/python -m loadtests.bench_gateway --json .state/bench_gateway.json
 
 clean:
-	rm -rf .venv .venv-bench .state tests/node/node_modules
+	rm -rf .venv .venv-bench .venv-bench-scan .state tests/node/node_modules

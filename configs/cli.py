@@ -15,6 +15,9 @@ HELP = {
     "engine": "Start a vLLM engine for a model of the catalog. / 启动模型引擎。",
     "models": "List models; build and evaluate the starter model. / 模型目录与起步模型。",
     "scan": "Scan text through the compliance pipeline. / 文本合规检查。",
+    "classifier": "Build and evaluate the classifier of the 31 risks. / 构建与评估 31 类风险分类器。",
+    "label": "Label generated files; show and verify labels. / 为生成内容添加、查看、验证标识。",
+    "lexicon": "Import, check and compare word lists. / 导入、检查与对比词库。",
     "policy": "List, show and test policies. / 查看与测试策略。",
     "config": "Check and show the settings. / 检查并显示配置。",
 }

@@ -37,11 +37,15 @@ json.dump({
 
 
 def set_up() -> None:
-    """Make `.venv-bench-scan` from its lock. Raises BenchError."""
+    """Make `.venv-bench-scan` from its lock, unless it is there already. Raises BenchError."""
+    if (VENV / "made").exists():
+        return
+    print(f"making {VENV.name} from {LOCK.name}; some minutes. 正在安装对比扫描器。", flush=True)
     venv.create(VENV, with_pip=True, clear=True)
     done = subprocess.run([VENV / "bin" / "pip", "install", "--no-deps", "-q", "-r", LOCK])  # noqa: S603 - our own lock
     if done.returncode:
         raise BenchError(f"could not install {LOCK.name}; see the lines above")
+    (VENV / "made").touch()
 
 
 def llm_guard(text: str, terms: Sequence[str]) -> dict[str, float]:
