@@ -26,7 +26,7 @@ def masking(tmp_path: Path) -> list[str | Path]:
     severities = "{high: block, medium: block, low: mask}"
     policy.write_text(
         f"name: try\ndefault:\n  prompt: {severities}\n  output: {severities}\n"
-        "placeholders: {keyword: '#', types: {}}\n",
+        "placeholders: {keyword: '#', types: {}}\nscanners: {entities: {enabled: false}}\n",
         encoding="utf-8",
     )
     return ["--lexicon", terms, "--policy", policy]
@@ -101,7 +101,8 @@ def test_a_table_for_people(masking: list[str | Path]) -> None:
         (("--jsonl",), b'{"id": ' + b"1" * 5000 + b', "text": "a"}', "-:1: JSON nested too deep or a number too long"),
         (("--jsonl",), b'{"id": 1, "text": "a", "chunks": []}', "-:1: give either text or chunks"),
         (("--jsonl",), b'{"id": 1, "chunks": "abc"}', "-:1: chunks: give a list of strings"),
-        ((".", "--json"), b"", ".: cannot be read (Is a directory)"),
+        (("--encoding", "morse"), b"", "--encoding: 'morse' is unknown"),
+        ((".", "--jsonl"), b"", "--jsonl reads one file"),
         (("--jsonl",), b'{"id": 1}', "-:1: give either text or chunks"),
         (("--jsonl",), b'{"id": 1, "text": 5}', "-:1: text: give a string"),
         (("--jsonl",), b'{"id": 1, "chunks": ["a", 5]}', "-:1: chunks: give a list of strings"),

@@ -1,0 +1,1 @@
+"""`opcgate scan`: texts, files and folders through the pipeline, for people and for scripts."""
