@@ -29,7 +29,12 @@ _KEPT_CONTROLS = "\t\n\v\f\r\x85"
 _BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"  # Hangul fillers: letters that show nothing
 _UNTOUCHED = "…"  # NFKC makes three dots of it, which no rule needs and every Chinese text would pay for
 _HYPHENS = "\u2010\u2011\u2012\u2013\u2212"  # people write them into numbers; the dash 2014 is punctuation
-_BADGES = ((0x1F150, 0x1F169, "a"), (0x1F170, 0x1F189, "a"))  # letters on a ground, which NFKC leaves alone
+_BADGES = (
+    (0x1F150, 0x1F169, "a"),  # letters on a ground, which NFKC leaves alone
+    (0x1F170, 0x1F189, "a"),
+    (0x2160, 0x2168, "1"),  # Roman numerals of one sign are numbers, where NFKC would make letters of them
+    (0x2170, 0x2178, "1"),
+)
 _BRACKETED = ((0x2474, 0x249B), (0x249C, 0x24B5), (0x3200, 0x3243), (0x1F100, 0x1F10A), (0x1F110, 0x1F129))
 _TRIVIAL = ((0x3400, 0x9FFF), (0xAC00, 0xD7A3))  # Han and Hangul: nothing but the Chinese table applies
 

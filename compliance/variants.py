@@ -67,7 +67,7 @@ def _choices(spoken: Sequence[int]) -> Iterator[tuple[int, ...]]:
 
 
 def split(term: str) -> Iterator[Variant]:
-    """With some or all of the characters in their parts; of a term with very many ways one character or all."""
+    """With some or all of the characters in their parts; of a term with very many ways one, two or all."""
     able = {at: splits()[char] for at, char in enumerate(term) if char in splits()}
     if prod(1 + len(ways) for ways in able.values()) <= MOST_SPLITS:
         choices = product(*(("", *ways) for ways in able.values()))
@@ -78,6 +78,8 @@ def split(term: str) -> Iterator[Variant]:
     for at, ways in able.items():
         for way in ways:
             yield _written(term, {at: way}, Folding.split)
+    for one, other in combinations(able, 2):
+        yield _written(term, {one: able[one][0], other: able[other][0]}, Folding.split)
     yield _written(term, {at: ways[0] for at, ways in able.items()}, Folding.split)
 
 
