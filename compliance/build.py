@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import get_args
 
 import configs
+from compliance.entities import ENTITY_TYPES
+from compliance.entities.finder import EntityFinder
+from compliance.entities.judge import EntityJudge, entity_meanings
+from compliance.entities.model import load_model
 from compliance.keywords import KeywordScanner
 from compliance.lexicon import Term, load_lexicon
 from compliance.matches import Meaning, Scanner
@@ -19,6 +23,7 @@ from compliance.policies.files import Known
 from compliance.policies.policy import Policy
 from compliance.policies.shelf import Shelf
 from compliance.rulebook import RuleBook
+from compliance.sentences import SentenceScanner
 from compliance.taxonomy import load_taxonomy
 from compliance.term_library import TermLibrary
 from compliance.verdict import Action, Direction, RulesError, Severity
@@ -48,7 +53,7 @@ def build_rules(settings: ComplianceSettings) -> RuleBook:
     """Read the rule files; pipelines are compiled as policies are asked for. A bad file is a `RulesError`."""
     taxonomy = load_taxonomy(_TAXONOMY)
     lexicon = load_lexicon(settings.lexicons, settings.allow_lists, taxonomy.ids)
-    parts = Parts(TermLibrary(lexicon), KeywordMeanings())
+    parts = Parts(TermLibrary(lexicon), KeywordMeanings(), EntityFinder(load_model()))
     return RuleBook(policy_shelf(settings), parts.scanners, _version(settings), settings.deadline_seconds)
 
 
@@ -59,7 +64,7 @@ def policy_shelf(settings: ComplianceSettings) -> Shelf:
 
 def known_to_policies() -> Known:
     """The risks of the taxonomy, and the types that scanners report."""
-    return Known(load_taxonomy(_TAXONOMY).ids, frozenset({"keyword", *PII_TYPES}))
+    return Known(load_taxonomy(_TAXONOMY).ids, frozenset({"keyword", *PII_TYPES, *ENTITY_TYPES}))
 
 
 def rule_files(settings: ComplianceSettings) -> tuple[Path, ...]:
@@ -73,6 +78,7 @@ class Parts:
 
     library: TermLibrary
     meanings: "KeywordMeanings"
+    finder: EntityFinder
 
     def scanners(self, policy: Policy, direction: Direction) -> list[Scanner]:
         """The scanners of one direction that the policy has not switched off."""
@@ -81,6 +87,8 @@ class Parts:
             scanners.append(self.library.scanner(lambda term: self.meanings.of(term, policy, direction)))
         if policy.enabled(PiiScanner.name):
             scanners.append(_personal_info(policy, direction))
+        if policy.enabled(EntityJudge.name):
+            scanners += _entities(self.finder, policy, direction)
         return scanners
 
 
@@ -138,6 +146,22 @@ def _pii_meaning(detector: Detector, severity: Severity, policy: Policy, directi
         placeholder=policy.placeholder(detector.type),
         strength=detector.strength,
     )
+
+
+def _entities(finder: EntityFinder, policy: Policy, direction: Direction) -> list[Scanner]:
+    """Masks need the sentence to be held; what is only flagged holds nothing back."""
+
+    def action(type_: str, severity: Severity) -> Action:
+        return policy.action(direction, "personal_info", severity, type_, EntityJudge.name)
+
+    meanings = entity_meanings(action, policy.placeholder)
+    actions = {meaning.action for meaning in meanings.values()}
+    if not actions:
+        return []
+    if actions == {Action.flag}:
+        return [SentenceScanner(EntityJudge(finder, meanings), "cutoff")]
+    hold = "strict" if Action.mask in actions else policy.hold(EntityJudge.name)
+    return [SentenceScanner(EntityJudge(finder, meanings), hold)]
 
 
 def _version(settings: ComplianceSettings) -> str:

@@ -16,7 +16,7 @@ MAX_SENTENCE = 256
 
 Hold = Literal["strict", "cutoff"]
 
-_END = re.compile(r"[。!?;\n]|(?<=\.)\s")
+_END = re.compile(r"[。!?;\n]|(?<=\.)(?<!(?:no|mr|ms|dr|st|co|rm)\.)(?<!(?:mrs|apt)\.)\s")
 
 
 class Judged(NamedTuple):

@@ -21,21 +21,27 @@ _HOUSE = (
     "[0-9a-z一二三四五六七八九十]{1,6}(?:-[0-9]{1,4})?[ ]?(?:号楼|号院|号(?:之[0-9一二三四五六七八九十]{1,2})?"
     "|弄|栋|幢|座|单元|楼|层|室|房|组|队|期|门)"
 )
-_HOUSES = f"{_HOUSE}(?:[ ]?{_HOUSE}){{0,4}}(?:[ ]?[0-9]{{2,4}}室?)?"
+_FLAT = "[ ]?[0-9]{1,4}(?:-[0-9]{1,4})?(?:室|房|(?![0-9-]|[ ][0-9]))"
+HOUSES = f"{_HOUSE}(?:[ ]?{_HOUSE}){{0,4}}(?:之[0-9]{{1,2}}|{_FLAT})?"
 # A building whose name ends in none of the units, only between a house number and a floor or room.
 _BUILDING = f"[^\\W{_UNITS}{_FUNCTION}0-9a-z_]{{1,6}}(?:中心|大楼|酒店|[汇塔院馆府轩阁居店湾港])"
-_TOWER = f"[^\\W{_UNITS}{_FUNCTION}0-9a-z_]{{1,6}}(?:中心|大楼|酒店|大厦|广场|公寓)"
-_DOORS = f"[东南西北中]?{_HOUSES}(?:[ ]?(?:{_BUILDING}{_HOUSES}|{_TOWER}(?:{_HOUSES})?))?"
-_REST = f"(?:{_PART}){{1,7}}{_DOORS}"
+_TOWER = f"[^\\W{_UNITS}{_FUNCTION}0-9a-z_]{{1,6}}(?:中心|大楼|酒店|大厦|广场|公寓|产业园|创业园|科技园|软件园)"
+# An estate of any name, where the number of a building follows.
+_ESTATE = (
+    f"[^\\W{_FUNCTION}0-9a-z_]{{2,10}}?[0-9a-z一二三四五六七八九十]{{1,4}}(?:号楼|栋|幢|座|单元)"
+    f"(?:[ ]?{_HOUSE}){{0,4}}(?:{_FLAT})?"
+)
+DOORS = f"[东南西北中]?{HOUSES}(?:[ ]?(?:{_ESTATE}|{_BUILDING}{HOUSES}|{_TOWER}(?:{HOUSES})?|地[下铺]))?"
+_REST = f"(?:{_PART}){{1,7}}{DOORS}"
 # After a city without 市 only a street with a number is an address: 深圳南山区5号 is a date as well.
-_STREET = f"(?:{_PART}){{1,5}}(?<=[路街巷][ ]?|大道[ ]?){_DOORS}"
+_STREET = f"(?:{_PART}){{1,5}}(?<=[路街巷][ ]?|大道[ ]?){DOORS}"
 
-_PROVINCES = (
+PROVINCES = (
     "河北|山西|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|海南|四川|贵州|云南|陕西|甘肃|青海"
     "|台湾"
 )
-_REGIONS = "内蒙古|广西壮族|西藏|宁夏回族|新疆维吾尔"
-_CITIES = (
+REGIONS = "内蒙古|广西壮族|西藏|宁夏回族|新疆维吾尔"
+CITIES = (
     "北京|上海|天津|重庆|石家庄|唐山|秦皇岛|邯郸|邢台|保定|张家口|承德|沧州|廊坊|衡水"
     "|太原|大同|阳泉|长治|晋城|朔州|晋中|运城|忻州|临汾|吕梁|呼和浩特|包头|乌海|赤峰"
     "|通辽|鄂尔多斯|呼伦贝尔|巴彦淖尔|乌兰察布|沈阳|大连|鞍山|抚顺|本溪|丹东|锦州|营口"
@@ -55,13 +61,13 @@ _CITIES = (
     "|广安|达州|雅安|巴中|资阳|贵阳|六盘水|遵义|安顺|毕节|铜仁|昆明|曲靖|玉溪|保山|昭通"
     "|丽江|普洱|临沧|拉萨|日喀则|西安|铜川|宝鸡|咸阳|渭南|延安|汉中|榆林|安康|商洛|兰州"
     "|嘉峪关|金昌|白银|天水|武威|张掖|平凉|酒泉|庆阳|定西|陇南|西宁|海东|银川|石嘴山"
-    "|吴忠|固原|中卫|乌鲁木齐|克拉玛依|吐鲁番|哈密"
+    "|吴忠|固原|中卫|高雄|台北|台南|台中|新北|桃园|新竹|基隆|嘉义|乌鲁木齐|克拉玛依|吐鲁番|哈密"
 )
 _DISTRICTS = (
     "北京(?:东城|西城|朝阳|海淀|丰台|石景山|通州|昌平|大兴|顺义|房山)|上海(?:黄浦|徐汇|长宁|静安|普陀|虹口|杨浦|闵行"
     "|宝山|嘉定|浦东|松江|青浦|奉贤)|天津(?:和平|河东|河西|南开|河北|红桥|滨海)|重庆(?:渝中|江北|南岸|渝北|巴南)"
 )
-_PLACES = f"{_PROVINCES}|{_REGIONS}|{_CITIES}".split("|")
+_PLACES = f"{PROVINCES}|{REGIONS}|{CITIES}".split("|")
 _LABEL_ENDS = ("址", "[在住]地", "家住", "住在", "[寄送][到至往]", "[址地][是为在]", "[:=]")
 _LABELS = "地址|住址|所在地|居住地|住在|家住|寄到|寄往|寄至|送到|送至|送往"
 
@@ -83,8 +89,8 @@ AT_PLACE = Detector(
         for first in sorted({name[0] for name in _PLACES})
     ),
     core=(
-        f"(?:(?:{_PROVINCES})省|(?:{_REGIONS})自治区|(?:{_CITIES})市|(?:{_DISTRICTS})(?:新)?区)[ ]?{_REST}"
-        f"|(?:{_CITIES}){_STREET}"
+        f"(?:(?:{PROVINCES})省|(?:{REGIONS})自治区|(?:{CITIES})市|(?:{_DISTRICTS})(?:新)?区)[ ]?{_REST}"
+        f"|(?:{CITIES}){_STREET}"
     ),
     after="",
 )
@@ -95,7 +101,7 @@ AFTER_LABEL = Detector(
     strength=16,
     cue="[址地住在到至往是为:=\"' ]" + just_after(*_LABEL_ENDS, first="", widest=5),
     not_after="\\0",
-    core=_REST,
+    core=f"(?![改从变换更搬]){_REST}",
     after="",
     context=rf"(?:{_LABELS})[\"' ]{{0,2}}(?:[:=]|是|为|在)?[\"' ]{{0,3}}$",
 )

@@ -41,6 +41,7 @@ DETECTORS: tuple[Detector, ...] = (
     ipv4.WITH_PORT,
     wechat.BY_LABEL,
     wechat.BY_MENTION,
+    wechat.BY_SENTENCE,
     wechat.BY_FORM,
     qq.DETECTOR,
     person_name.AFTER_LABEL,

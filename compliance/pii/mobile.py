@@ -16,7 +16,9 @@ GROUPED = Detector(
         rf"{_COUNTRY}(?:1[3-9][0-9](?:{_SEP}?[0-9]{{4}}){{2}}|1[3-9][0-9]{_SEP}[0-9]{{3}}{_SEP}[0-9]{{5}}"
         rf"|1[3-9][0-9]{{2}}{_SEP}[0-9]{{4}}{_SEP}[0-9]{{3}})"
     ),
-    refuse=NO_NUMBER_BEFORE,
+    pending=r"\.?",
+    after=r"(?![0-9]|\.[0-9])",  # an amount has decimals
+    refuse=rf"{NO_NUMBER_BEFORE}|(?:[0-9]{{4}} ){{2}}$",  # the end of a longer number in groups of four
 )
 DIGIT_BY_DIGIT = Detector(
     type="mobile",

@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from presidio_analyzer import AnalysisExplanation, EntityRecognizer, RecognizerRegistry, RecognizerResult
 from presidio_analyzer.nlp_engine import NlpArtifacts
 
+from compliance.entities.finder import EntityFinder
+from compliance.entities.model import load_model
+from compliance.entities.recognizer import NamedEntityRecognizer
 from compliance.pii.catalog import DETECTORS, compile_prefilter
 from compliance.pii.detector import Detector
 from compliance.unicode import Folder
@@ -71,7 +74,11 @@ def recognizers_for(detectors: Sequence[Detector]) -> Mapping[Detector, Mainland
 
 def registry() -> RecognizerRegistry:
     """A Presidio registry with all of this project's recognizers for Chinese and English."""
+    finder = EntityFinder(load_model())
     return RecognizerRegistry(
-        recognizers=[MainlandRecognizer(one, language) for language in LANGUAGES for one in DETECTORS],
+        recognizers=[
+            *(MainlandRecognizer(one, language) for language in LANGUAGES for one in DETECTORS),
+            *(NamedEntityRecognizer(finder, language) for language in LANGUAGES),
+        ],
         supported_languages=list(LANGUAGES),
     )

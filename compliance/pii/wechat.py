@@ -1,6 +1,6 @@
 """WeChat ids, only after a word for WeChat: a letter and 5 to 19 of letters, digits, _ and -."""
 
-from compliance.pii.detector import DIGITS, LETTERS, Detector, just_after, soon
+from compliance.pii.detector import DIGITS, HAN, LETTERS, Detector, just_after, soon
 
 _NAME = r"(?:[微薇威][ ]?信|v信|[加+➕]v|加薇|卫星号|(?<![a-z])(?:vx|wx|wechat|weixin))"
 _KIND = r"[ ]?(?:[/、和或及]?qq)?(?:号码?|id|账号|帐号)?[\"' ]{0,2}"
@@ -9,6 +9,11 @@ _KIND = r"[ ]?(?:[/、和或及]?qq)?(?:号码?|id|账号|帐号)?[\"' ]{0,2}"
 def has_no_plain_word(value: str) -> bool:
     """Without a colon before it a plain word is more likely prose than an id."""
     return not value.isalpha()
+
+
+def has_a_digit(value: str) -> bool:
+    """In a sentence a word of letters is more likely just that."""
+    return any(char.isdigit() for char in value)
 
 
 BY_LABEL = Detector(
@@ -36,6 +41,21 @@ BY_MENTION = Detector(
     after="(?![0-9a-z_-])",
     context=rf"{_NAME}{_KIND}[(]?$",
     valid=has_no_plain_word,
+)
+BY_SENTENCE = Detector(
+    type="wechat",
+    rule="wechat.sentence",
+    why="a word like an id where a sentence about WeChat names one",
+    strength=34,
+    lead=LETTERS,
+    not_after="0-9a-z_-",
+    ahead=just_after("[:=是为系成]", "is") + soon(*["[0-9a-z_-]"] * 4),
+    core=r"[a-z][0-9a-z_-]{5,19}",
+    after="(?![0-9a-z_-])",
+    context=(
+        rf"(?:{_NAME}|wxid){_KIND}[{HAN}]{{0,6}}[?,]?(?:[我他她你您]的)?(?:[:=]|[是为系]|[改换]成|改为|[ ]is)[ ]?$"
+    ),
+    valid=has_a_digit,
 )
 BY_FORM = Detector(
     type="wechat",
