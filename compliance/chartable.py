@@ -34,7 +34,8 @@ class CharTable:
     def map_collapsed(self, text: str) -> str:
         """The text with each character replaced or dropped, and equal characters in a row made one."""
         if len(text) < LONG:
-            return _collapsed(text.translate(self.entries))
+            seen = text.translate(self.entries)
+            return _REPEATS.sub(r"\1", seen) if len(seen) > 1 and _REPEATS.search(seen) else seen
         codes = self._looked_up(text)
         codes = codes[codes != 0]
         return _text(codes[_changes(codes)])
@@ -60,10 +61,6 @@ def _changes(codes: "np.ndarray[Any, np.dtype[np.uint32]]") -> "np.ndarray[Any, 
 
 def _text(codes: "np.ndarray[Any, np.dtype[np.uint32]]") -> str:
     return codes.tobytes().decode("utf-32-le", "surrogatepass")
-
-
-def _collapsed(text: str) -> str:
-    return _REPEATS.sub(r"\1", text) if _REPEATS.search(text) else text
 
 
 _REPEATS = re.compile(r"(.)\1+", re.DOTALL)

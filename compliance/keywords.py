@@ -80,11 +80,13 @@ class KeywordScan:
         region = window[first:] if first else window
         made: Alphabet | None = None
         for view in self._views:
-            if view.sees(region):
+            if view.only_if is None or view.only_if(region):
                 if view.alphabet is not made:
                     made = view.alphabet
-                    seen_as = made.view(region)
-                self._open += view.proposals(region, seen_as, first, seen)
+                    seen_as = view.view(region)
+                hits = view.find(seen_as, overlapping=True)
+                if hits:
+                    self._open += view.proposals(hits, region, first, seen)
         matches = self._settle(window, final) if self._open else []
         if final:
             self._alive = []

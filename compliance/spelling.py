@@ -53,10 +53,6 @@ class Alphabet:
         """What the view has for a character; empty for a separator."""
         return self.table.of(char)
 
-    def view(self, text: str) -> str:
-        """A text as this view has it: separators dropped, equal characters in a row made one."""
-        return self.table.map_collapsed(text)
-
     def spell(
         self, text: str, entry: int, allowed: Folding, used: Folding = Folding.none, borders: int = 0
     ) -> Spelling:

@@ -50,6 +50,10 @@ class Entry:
     repeats: bool
 
 
+Hit = tuple[int, int, int]
+"""What the automaton says: the number of a pattern, and where in the view it begins and ends."""
+
+
 class Proposal(NamedTuple):
     """A place that is a term: folded offsets and the disguises it is in."""
 
@@ -140,7 +144,9 @@ def _sound(tables: FoldingTables) -> Alphabet:
 class View:
     """One view: its automaton, and the ways to write terms that its hits may be.
 
-    The ways are many and hardly ever asked for, so only their patterns are kept; `ways_of` makes them again.
+    `view` makes of a text what the view has of it, `find` searches that; both only where `only_if` is None or finds
+    something in the text. The ways are many and hardly ever asked for, so only their patterns are kept; `ways_of`
+    makes them again.
     """
 
     def __init__(
@@ -154,12 +160,13 @@ class View:
         needs: Folding = Folding.none,
     ) -> None:
         self.alphabet = alphabet
+        self.view = alphabet.table.map_collapsed
         self.needs = needs
         self._allowed = allowed
         self._ways_of = ways_of
-        self._only_if = only_if.search if only_if is not None else None
+        self.only_if = only_if.search if only_if is not None else None
         self._patterns, self._owners, self._first_owner, self._lead = self._gathered(entries)
-        self._find = ahocorasick_rs.AhoCorasick(self._patterns, store_patterns=False).find_matches_as_indexes
+        self.find = ahocorasick_rs.AhoCorasick(self._patterns, store_patterns=False).find_matches_as_indexes
         self._longest = max(map(len, self._patterns), default=0)
         self._first_two = frozenset(pattern[:2] for pattern in self._patterns)
         self._spellings: dict[int, tuple[Spelling, ...]] = {}
@@ -170,7 +177,7 @@ class View:
         lead = 0
         for entry in entries:
             for way in self._ways_of(entry):
-                pattern = self.alphabet.view(way.text)
+                pattern = self.view(way.text)
                 found.append((way.text if way.text == pattern else pattern, entry))
                 lead = max(lead, _lead(self.alphabet.table, way.text))
         found.sort()
@@ -190,19 +197,8 @@ class View:
     def __bool__(self) -> bool:
         return bool(self._patterns)
 
-    def sees(self, region: str) -> bool:
-        """Whether this view can have anything to say about a text."""
-        return self._only_if is None or self._only_if(region) is not None
-
-    def proposals(self, region: str, seen: str, base: int, beyond: int) -> list[Proposal]:
-        """The terms in `region`, which this view has as `seen`, that end after `beyond`.
-
-        Offsets count from `base` characters before the region.
-        """
-        hits = self._find(seen, overlapping=True)
-        return list(self._judged(hits, region, base, beyond)) if hits else []
-
-    def _judged(self, hits: list[tuple[int, int, int]], region: str, base: int, beyond: int) -> Iterator[Proposal]:
+    def proposals(self, hits: list[Hit], region: str, base: int, beyond: int) -> Iterator[Proposal]:
+        """The terms among the hits in a region that end after `beyond`; offsets count from `base` before it."""
         starts = [*self.alphabet.table.run_starts(region), len(region)]
         for number, start, end in hits:
             first = self._run(region, starts[start], starts[start + 1])
@@ -223,7 +219,7 @@ class View:
 
     def _cuts_words(self, region: str, first: list[int], last: list[int]) -> bool:
         """Whether the place begins or ends inside a Latin word: most hits in English text do, at little cost."""
-        if self._only_if is None:
+        if self.only_if is None:
             return False
         if all(inside_word(region, at) for at in first):
             return True
@@ -240,15 +236,15 @@ class View:
                 self.alphabet.spell(way.text, entry, self._allowed[entry], way.used, way.borders)
                 for entry in owners
                 for way in self._ways_of(entry)
-                if self.alphabet.view(way.text) == self._patterns[number]
+                if self.view(way.text) == self._patterns[number]
             )
         return known
 
     def may_begin(self, beginning: str) -> bool:
         """Whether more text can make a term of this view out of a beginning."""
-        if not self.sees(beginning) or not self.alphabet.of(beginning[0]):
+        if (self.only_if is not None and not self.only_if(beginning)) or not self.alphabet.of(beginning[0]):
             return False
-        pattern = self.alphabet.view(beginning)
+        pattern = self.view(beginning)
         for number in range(bisect_left(self._patterns, pattern), len(self._patterns)):
             if not self._patterns[number].startswith(pattern):
                 return False
@@ -260,12 +256,12 @@ class View:
 
     def likely_beginnings(self, window: str, low: int) -> list[int]:
         """Places from `low` on that may begin a term that reaches the end of the window, some of them wrongly."""
-        if not self.sees(window[low:]):
+        if self.only_if is not None and not self.only_if(window, low):
             return []
         low = max(low, self._earliest(window))
         tail = window[low:]
         starts = [*self.alphabet.table.run_starts(tail), len(tail)]
-        seen = self.alphabet.view(tail)
+        seen = self.view(tail)
         likely = (at for at in range(len(seen)) if at + 1 == len(seen) or seen[at : at + 2] in self._first_two)
         return [low + at for run in likely for at in self._run(tail, starts[run], starts[run + 1])[-self._lead :]]
 
