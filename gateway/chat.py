@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from compliance.pipeline import Pipeline
+from compliance.policies.schema import GUARD
 from compliance.verdict import Action, Finding
 from gateway.errors import ClientGone, GatewayError, KeySuspended, PromptRefused, RecordFailed
 from gateway.guard import AnswerGuard, choices_asked, last_usage
@@ -87,12 +88,13 @@ async def answer(
                 for event in instead(gateway, request, rules.pipeline, replaced, entry):
                     yield event
                 return
-            if gateway.judges.prompt:
+            guards = rules.policy.enabled(GUARD)
+            if guards and gateway.judges.prompt:
                 await judge_prompt(gateway.judges.prompt, request, entry)
             with gateway.nodes.pick(model) as node:
                 entry.node = node.name
                 safe = guarded(gateway, rules.pipeline, request, model, node, entry)
-                if gateway.judges.output:
+                if guards and gateway.judges.output:
                     safe = judged(safe, gateway.judges.output, request, entry)
                 async with aclosing(safe) as events:
                     async for event in events:

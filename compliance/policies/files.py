@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from compliance.policies.policy import Leaf
-from compliance.policies.schema import SCANNERS, SENTENCE_SCANNERS, policy_fields
+from compliance.policies.schema import GUARD, SCANNERS, SENTENCE_SCANNERS, policy_fields
 from compliance.taxonomy import read_text, read_yaml
 from compliance.verdict import RulesError
 
@@ -49,7 +49,7 @@ def read_policy(path: Path, known: Known) -> PolicyFile:
     _reject_unknown(path, ("scanners",), fields.get("scanners", {}), SCANNERS)
     _reject_unknown(path, ("placeholders", "types"), fields.get("placeholders", {}).get("types", {}), known.types)
     _reject_unknown(path, ("answers", "risks"), fields.get("answers", {}).get("risks", {}), known.risks)
-    _reject_pointless_hold(path, leaves)
+    _reject_pointless(path, leaves)
     _reject_unsafe_placeholders(path, leaves)
     return PolicyFile(path.stem, path, fields.get("extends"), leaves)
 
@@ -109,8 +109,16 @@ def _reject_unknown(path: Path, field: Leaf, given: Iterable[str], known: Iterab
             )
 
 
-def _reject_pointless_hold(path: Path, leaves: dict[Leaf, Any]) -> None:
+def _reject_pointless(path: Path, leaves: dict[Leaf, Any]) -> None:
+    """What no scanner would heed."""
     for leaf in leaves:
+        if leaf[:2] == ("scanners", GUARD) and leaf[2] != "enabled":
+            raise field_error(
+                path,
+                leaf,
+                "guard models have their actions and modes in the settings; only `enabled` may stand here",
+                "语义护栏的处置与模式在配置文件 guards 中设置；此处只能填写 enabled",
+            )
         if leaf[0] == "scanners" and leaf[2] == "hold" and leaf[1] not in SENTENCE_SCANNERS:
             choices = ", ".join(SENTENCE_SCANNERS)
             raise field_error(

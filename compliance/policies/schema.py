@@ -8,10 +8,13 @@ from typing_extensions import TypedDict
 from compliance.sentences import Hold
 from compliance.verdict import Action
 
-SENTENCE_SCANNERS = ("injection", "classifier", "entities", "guard")
+SENTENCE_SCANNERS = ("classifier", "entities")
 """Scanners that judge whole sentences, so that a policy may choose what is held meanwhile."""
 
-SCANNERS = ("keywords", "personal_info", *SENTENCE_SCANNERS)
+GUARD = "guard"
+"""The guard models. Their actions and modes stand in the settings; a policy can only switch them off."""
+
+SCANNERS = ("keywords", "personal_info", "injection", *SENTENCE_SCANNERS, GUARD)
 
 _STRICT = ConfigDict(extra="forbid")
 Text = Annotated[str, Field(min_length=1)]

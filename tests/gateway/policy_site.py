@@ -28,6 +28,7 @@ POLICIES: dict[str, dict] = {
     },
     "at-once": {"extends": "default", "default": {"prompt": {"high": "suspend"}, "output": {"high": "suspend"}}},
     "counting-outputs": {"extends": "default", "repeated_violations": {"in_a_row": 2, "count": ["prompt", "output"]}},
+    "unguarded": {"extends": "default", "scanners": {"guard": {"enabled": False}}},
     "shouting": {"extends": "default", "default": {"output": {"medium": "mask"}}, "placeholders": {"keyword": "!"}},
 }
 

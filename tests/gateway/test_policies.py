@@ -13,11 +13,13 @@ from typer.testing import CliRunner, Result
 
 from compliance.verdict import RulesError
 from configs.loader import SettingsError
+from configs.schema import GuardSettings
 from gateway.app import build_app
 from gateway.cli import keys as key_commands
 from gateway.store import with_database
 from gateway.suspension import restore_key
 from loadtests.fake_engine import FakeEngine, Script, running
+from loadtests.fake_guard import FakeGuard, GuardScript
 from tests.gateway.conftest import serving, wait_ready
 from tests.gateway.policy_site import BAD, EN, ZH, Site, write_settings
 from tests.gateway.test_answers import collected
@@ -238,6 +240,25 @@ def test_a_models_policy_lies_under_the_keys(engine: tuple[FakeEngine, str], tmp
         response = site.ask(site.key(policy="answering")[1], "hi")
         assert collected(response, "content")[0] == "卖!"
         assert site.record(response)["policy"] == "base>shouting>answering"
+
+
+def test_guard_models_heed_the_policy(engine: tuple[FakeEngine, str], tmp_path: Path) -> None:
+    engine[0].script = Script()
+    guard = FakeGuard()
+    with running(guard) as address:
+        one = GuardSettings(name="qwen", protocol="qwen3guard", url=address, model="guard-1")
+        guard.script = GuardScript("qwen3guard", {"开锁": "Non-violent Illegal Acts"}, {})
+        settings = write_settings(tmp_path, engine[1]).model_copy(update={"guards": (one,)})
+        with serving(settings) as url, httpx.Client(base_url=url) as client:
+            wait_ready(client)
+            site = Site(url, settings, engine[0], tmp_path)
+            statuses = [site.ask(site.key()[1], "怎么开锁").status_code]
+            asked = len(guard.seen.bodies)
+            statuses.append(site.ask(site.key(policy="unguarded")[1], "怎么开锁").status_code)
+            assert len(guard.seen.bodies) == asked, "a guard that is off is not asked"
+            dry = site.ask(site.key(policy="dry-run")[1], "怎么开锁")
+            assert [*statuses, dry.status_code] == [400, 200, 200]
+            assert [(one["scanner"], one["dry_run"]) for one in site.record(dry)["findings"]] == [("guard", True)]
 
 
 @pytest.mark.parametrize(
