@@ -155,8 +155,7 @@ class ChoiceGuard:
             released["role"] = "assistant"
         for name in TEXT_FIELDS:
             text = message.get(name) or ""
-            if text:
-                self._end_other_fields(name, released)
+            # What a field holds when the model turns to another one stays held: the model may come back to it.
             if text or (self._closing and name in self._gates):
                 self._join(released, name, self._field(name, text))
         if whole or message.get("content") == "":
@@ -166,11 +165,6 @@ class ChoiceGuard:
         if calls:
             released["tool_calls"] = calls
         return released
-
-    def _end_other_fields(self, name: str, released: dict[str, Any]) -> None:
-        """When the model turns to another field, what the previous one still holds is decided."""
-        for other in [one for one in TEXT_FIELDS if one != name and one in self._gates]:
-            self._join(released, other, self._note(other, self._gates.pop(other).flush()))
 
     def _join(self, released: dict[str, Any], name: str, text: str) -> None:
         if text:

@@ -93,6 +93,28 @@ def test_a_stream_releases_what_the_whole_answer_does(reasoning: str, content: s
         assert secret not in streamed.get("content", "") + streamed.get("reasoning", "")
 
 
+@settings(max_examples=150, deadline=None)
+@given(reasoning=text, content=text, data=st.data())
+def test_fields_by_turns_release_what_the_whole_answer_does(reasoning: str, content: str, data: st.DataObject) -> None:
+    message = {"role": "assistant", "content": content, "reasoning": reasoning}
+    answer = guard(stream=False).apply(
+        {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": None}
+    )
+    assert answer is not None
+    waiting = {"reasoning": cut(data, reasoning), "content": cut(data, content)}
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    while any(waiting.values()):
+        name = data.draw(st.sampled_from([name for name, pieces in waiting.items() if pieces]))
+        deltas.append({name: waiting[name].pop(0)})
+    streamed, finish = run(deltas)
+    whole, whole_finish = collect([answer])
+    assert finish == whole_finish
+    for name in ("content", "reasoning"):
+        # After a block the rest is moot, and how much came before it depends on whose turn it was.
+        assert finish != "stop" or streamed.get(name, "") == whole.get(name, "")
+        assert not any(secret in streamed.get(name, "") for secret in SECRETS)
+
+
 @settings(max_examples=100, deadline=None)
 @given(value=text, ascii_only=st.booleans(), data=st.data())
 def test_tool_arguments_keep_secrets_however_they_are_escaped(
