@@ -12,8 +12,9 @@ from compliance.excuses import Excuse, excused, excused_in_disguise, inside_word
 from compliance.foldings import Folding
 from compliance.matches import Match, Meaning
 from compliance.spelling import Alphabet
-from compliance.terms import CompiledTerms, Entry, Proposal
+from compliance.terms import CompiledTerms, Entry
 from compliance.unicode import is_word
+from compliance.views import Proposal
 
 FEW = 16
 """So many new characters are looked at one by one."""
