@@ -16,8 +16,8 @@ from gateway.scanned import ScannedTexts
 from gateway.seams import Crossing, crossings
 from gateway.surfaces.shape import Place
 
-INLINE_CHARS = 20_000
-"""Longer prompts are scanned in a thread, so that one of them does not hold up everybody's streams."""
+INLINE_CHARS = 4_000
+"""Prompts with more new text are scanned in a thread, so that one of them does not hold up everybody's streams."""
 
 LOOKED_UP_INLINE_CHARS = 200_000
 """Looking up is a hundred times faster than scanning, but no more than so much is looked up in between."""

@@ -58,14 +58,14 @@ def print_table(verdict: Verdict, text: str) -> None:
 def print_summary(outcomes: Iterable[Scanned], selection: Selection) -> None:
     """A table by file and risk, one by risk, what could not be scanned, and what was not selected."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     console = Console()
     files = sorted(outcomes, key=lambda one: one.file)
     found = [one for one in files if one.verdict is not None and one.verdict.findings]
     if found:
-        by_file = Table("file / 文件", "risk / 风险", "action / 处置", "count / 数量", "lines / 行")
+        by_file = Table(Column("file / 文件", overflow="fold"), "risk / 风险", "action / 处置", "count / 数量", "lines / 行")
         for one in found:
             for risk, rows in _by_risk(one).items():
                 action = max((finding.action for finding, _ in rows), key=lambda action: action.rank)
