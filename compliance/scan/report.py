@@ -65,7 +65,8 @@ def print_summary(outcomes: Iterable[Scanned], selection: Selection) -> None:
     files = sorted(outcomes, key=lambda one: one.file)
     found = [one for one in files if one.verdict is not None and one.verdict.findings]
     if found:
-        by_file = Table(Column("file / 文件", overflow="fold"), "risk / 风险", "action / 处置", "count / 数量", "lines / 行")
+        name = Column("file / 文件", overflow="fold")
+        by_file = Table(name, "risk / 风险", "action / 处置", "count / 数量", "lines / 行")
         for one in found:
             for risk, rows in _by_risk(one).items():
                 action = max((finding.action for finding, _ in rows), key=lambda action: action.rank)

@@ -1,6 +1,8 @@
 """Conversations: what is hidden over messages is found, and what was scanned before isn't scanned again."""
 
+import random
 from collections.abc import Collection
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -15,7 +17,8 @@ from gateway.prompt import scan_prompt, without
 from gateway.record import RequestEntry
 from gateway.request import CHAT, CheckedRequest, parse_request
 from gateway.scanned import CLEAN, ENTRY_BYTES, ScannedTexts
-from gateway.seams import REACH
+from gateway.seams import REACH, crossings
+from gateway.surfaces.shape import Place
 from tests.compliance.helpers import of_terms
 from tests.conftest import read_cases
 
@@ -77,6 +80,35 @@ async def test_a_finding_over_a_join_is_reported_where_it_ends(shipped: Pipeline
     await scan_prompt(shipped, request, entry, ScannedTexts(10, 10**6))
     (found,) = entry.findings
     assert (found["where"], found["start"], found["end"], found["type"]) == ("messages.1.content", 0, 7, "mobile")
+
+
+def turns_of(*texts: str) -> list[Place]:
+    return [Place(f"messages.{at}.content", {"content": text}, "content") for at, text in enumerate(texts)]
+
+
+def test_terms_cut_in_two_are_found(shipped: Pipeline) -> None:
+    nothing = ScannedTexts(0, 0)
+    cut, missed = 0, []
+    for case in read_cases("evasions.jsonl"):
+        text = case["text"]
+        terms = [one for one in shipped.scan(text, "prompt").findings if one.scanner == "keywords"]
+        for one in terms[:1]:
+            middle = (one.start + one.end) // 2
+            across = crossings(shipped, nothing, turns_of(text[:middle], text[middle:]))
+            cut += 1
+            if one.risk not in {crossing.finding.risk for crossing in across}:
+                missed.append(case["id"])
+    assert cut > 600, "the table of evasions is read"
+    assert missed == []
+
+
+def test_ordinary_messages_make_no_finding_where_they_join(shipped: Pipeline) -> None:
+    nothing = ScannedTexts(0, 0)
+    tables = ("ordinary.jsonl", "ordinary_independent.jsonl", "ordinary_business.jsonl")
+    texts = [case["text"].rstrip("。！？.!?") for table in tables for case in read_cases(table)]
+    random.Random(1).shuffle(texts)
+    found = [one for pair in pairwise(texts) for one in crossings(shipped, nothing, turns_of(*pair))]
+    assert len(found) <= len(texts) / 1000
 
 
 def conversation(turns: int) -> list[tuple[str, str]]:
