@@ -40,14 +40,18 @@ class EntityFinder:
     def find(self, sentence: str) -> list[Entity]:
         """In order of their beginnings. What lies in an address is no organisation, what lies in either no person."""
         found: list[Entity] = []
+        if spans := self._addresses.find(sentence):
+            _add(found, "address", "medium", spans)
+        if spans := self._organizations.find(sentence):
+            _add(found, "organization", "low", spans)
         latin = _LATIN.search(sentence) is not None
-        _add(found, "address", "medium", self._addresses.find(sentence))
-        _add(found, "organization", "low", self._organizations.find(sentence))
         if latin:
             _add(found, "address", "medium", find_latin_addresses(sentence))
             _add(found, "organization", "low", self._companies.find(sentence))
-        _add(found, "person_name", "medium", self._foreign.find(sentence))
-        _add(found, "person_name", "medium", self._chinese.find(sentence))
+        if spans := self._foreign.find(sentence):
+            _add(found, "person_name", "medium", spans)
+        if spans := self._chinese.find(sentence):
+            _add(found, "person_name", "medium", spans)
         if latin:
             for start, end, surname_only in self._latin.find(sentence):
                 _add(found, "person_name", "low" if surname_only else "medium", [(start, end)])

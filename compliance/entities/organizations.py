@@ -9,14 +9,12 @@ from collections.abc import Sequence
 
 from compliance.entities.model import EntityModel
 from compliance.entities.organization_forms import (
-    BODY,
+    BODIES,
     LEGAL,
     NAMED_BY_PLACE,
-    NOT_AFTER,
     PARTNERS,
-    QUICK,
-    SUFFIX,
     TOO_GENERAL,
+    suffixes,
 )
 from compliance.entities.segment import BRACKET_CLASS, LATIN_CLASS, NAME_CLASS, Token, tokens
 from compliance.pii.address import CITIES, PROVINCES, REGIONS
@@ -47,22 +45,17 @@ class Organizations:
     def find(self, text: str) -> list[tuple[int, int]]:
         """The spans of all organisations, each as long as its parts go on."""
         found: list[tuple[int, int]] = []
-        if not QUICK.search(text):
-            return found
-        for match in SUFFIX.finditer(text):
-            if NOT_AFTER.match(text, match.end()):
-                continue
-            at = match.start()
+        for at, end in suffixes(text):
             if found and found[-1][1] <= at and self._goes_on(text, found[-1][1], at):
                 start: int | None = found[-1][0]
             else:
-                start = self._start(text, at, match.end())
+                start = self._start(text, at, end)
             if start is None:
                 continue
             while found and found[-1][1] > start:
                 start = min(start, found.pop()[0])
-            partners = PARTNERS.match(text, match.end())
-            found.append((start, partners.end() if partners else match.end()))
+            partners = PARTNERS.match(text, end)
+            found.append((start, partners.end() if partners else end))
         return found
 
     def _goes_on(self, text: str, start: int, end: int) -> bool:
@@ -139,10 +132,10 @@ class Organizations:
             return run[0].text.removesuffix("市").removesuffix("省") not in _LARGE_PLACES
         if not places and any(one.class_ in "fv" and len(one.text) > 1 for one in own[1:]):
             return False
-        legal = LEGAL.fullmatch(suffix) is not None
+        legal = suffix in LEGAL
         if suffix in TOO_GENERAL:
             return bool(places) and any(one.class_ in "zx" for one in own)
-        if places and (legal or BODY.fullmatch(suffix) is not None or len(run) > len(places)):
+        if places and (legal or suffix in BODIES or len(run) > len(places)):
             return True
         if legal:
             return bool(own)

@@ -38,6 +38,7 @@ DETECTORS: tuple[Detector, ...] = (
     email.DETECTOR,
     ipv4.BARE,
     ipv4.BY_LABEL,
+    ipv4.BEFORE_WORD,
     ipv4.WITH_PORT,
     wechat.BY_LABEL,
     wechat.BY_MENTION,
