@@ -160,7 +160,7 @@ def _entities(finder: EntityFinder, policy: Policy, direction: Direction) -> lis
         return []
     if actions == {Action.flag}:
         return [SentenceScanner(EntityJudge(finder, meanings), "cutoff")]
-    hold = "strict" if Action.mask in actions else policy.hold(EntityJudge.name)
+    hold = "strict" if any(action.hides for action in actions) else policy.hold(EntityJudge.name)
     return [SentenceScanner(EntityJudge(finder, meanings), hold)]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from compliance.deadline import Deadline
 from compliance.matches import Match, Meaning, Scan, Scanner, dominates
 from compliance.unicode import Folded, Folder
-from compliance.verdict import Action, Finding, ScannerError, Surface
+from compliance.verdict import Finding, ScannerError, Surface
 
 BLOCK = 1024
 """A long chunk is worked off in blocks of so many characters: bounded memory, and a deadline check."""
@@ -202,7 +202,7 @@ class Gate:
                 self._raw = ""
                 if not self._survey:
                     break
-            elif action is Action.mask:
+            elif action.hides:
                 if span.start >= self._mask_end:
                     out.append(self._take(span.start))
                     out.append(span.meaning.placeholder)

@@ -19,6 +19,7 @@ class Action(StrEnum):
 
     allow = "allow"
     flag = "flag"
+    pseudonymise = "pseudonymise"  # in prompts: the model sees [姓名1], the caller gets the name back; else a mask
     mask = "mask"
     substitute = "replace"  # stop, and give the policy's set answer instead
     block = "block"
@@ -29,12 +30,17 @@ class Action(StrEnum):
         return _RANKS[self.value]
 
     @property
+    def hides(self) -> bool:
+        """Whether the finding is taken out of the text and the rest goes on."""
+        return self in (Action.pseudonymise, Action.mask)
+
+    @property
     def stops(self) -> bool:
         """Whether nothing from the finding on may be shown."""
         return _RANKS[self.value] >= _RANKS["replace"]
 
 
-_RANKS = {"allow": 0, "flag": 1, "mask": 2, "replace": 3, "block": 4, "suspend": 5}
+_RANKS = {"allow": 0, "flag": 1, "pseudonymise": 2, "mask": 3, "replace": 4, "block": 5, "suspend": 6}
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ class LogprobHold:
             return True
         at = len(self._before)
         found = self._pipeline.scan(self._before + alternative, "output").findings
-        return not any(one.end > at and one.action.rank >= Action.mask.rank for one in found)
+        return not any(one.end > at and one.action.rank > Action.flag.rank for one in found)
 
     def _released(self, final: bool) -> list[Any]:
         out = []

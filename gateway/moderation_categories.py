@@ -65,7 +65,7 @@ class Categories:
         acted = set()
         for one in findings:
             best[one.risk] = max(best[one.risk], self._severity_scores[one.severity])
-            if one.action.rank >= Action.mask.rank:
+            if one.action.rank > Action.flag.rank:
                 acted.add(one.risk)
         held = {risk: score >= self._flag_at or risk in acted for risk, score in best.items()}
         return Judgement(
