@@ -6,7 +6,6 @@ parts they are reported only where a role or a title stands beside them.
 
 import re
 
-from compliance.entities.contexts import STRONGEST
 from compliance.entities.lattice import LONGEST_WORD, Candidate, cheapest
 from compliance.entities.model import UNKNOWN, EntityModel
 
@@ -49,16 +48,16 @@ class ChineseNames:
         candidates: list[Candidate] = []
         for match in self._opening.finditer(text):
             start = match.start()
-            self._propose(text, start, 1, candidates)
+            self._propose(text, start, text[start], candidates)
             if text[start] in self._doubles:
-                self._propose(text, start, 2, candidates)
+                self._propose(text, start, text[start : start + 2], candidates)
         return self._settled(text, candidates) if candidates else []
 
-    def _propose(self, text: str, start: int, width: int, into: list[Candidate]) -> None:
+    def _propose(self, text: str, start: int, name: str, into: list[Candidate]) -> None:
         """The readings as a name that cost less than the plain words of the same characters."""
         model = self._model
-        surname = model.surnames.get(text[start : start + width])
-        at = start + width
+        surname = model.surnames.get(name)
+        at = start + len(name)
         given, after = text[at : at + 1], text[at + 1 : at + 2]
         if surname is None or given in _NOT_IN_GIVEN:
             return
@@ -79,7 +78,7 @@ class ChineseNames:
         """Add what costs less as a name than as words; where little beside it tells of one, `doubt` counts too."""
         plain = self._plain(text[start:end])
         cost += RARITY
-        if cost - STRONGEST >= plain or _BRAND.match(text, end):
+        if cost - self._contexts.limit(text, start, end) >= plain or _BRAND.match(text, end):
             return
         context = self._contexts.before(text, start) + self._contexts.after(text, end)
         if context < _TOLD:

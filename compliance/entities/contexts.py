@@ -5,7 +5,11 @@ from collections.abc import Mapping
 AT_EDGE = 14
 """The sentence begins or ends there, or a space or a line break stands there."""
 
-STRONGEST = 90
+STRONGEST = 60
+"""More than any weight on one side, a label's colon included."""
+
+_USUAL_BEFORE = 18
+_USUAL_AFTER = 22
 
 _BLANK = " \n\t"
 _JOINS = frozenset(": =是为\"' ")
@@ -18,6 +22,17 @@ class Contexts:
     def __init__(self, before: Mapping[str, int], after: Mapping[str, int]) -> None:
         self._before = before
         self._after = after
+        self._strong_ends = frozenset(word[-1] for word, weight in before.items() if weight > _USUAL_BEFORE) | _JOINS
+        self._strong_starts = frozenset(word[0] for word, weight in after.items() if weight > _USUAL_AFTER)
+
+    def limit(self, text: str, start: int, end: int) -> int:
+        """What both weights together cannot exceed, at a glance at one character on either side."""
+        limit = _USUAL_BEFORE + _USUAL_AFTER
+        if start and text[start - 1] in self._strong_ends:
+            limit += STRONGEST
+        if text[end : end + 1] in self._strong_starts:
+            limit += STRONGEST
+        return limit
 
     def before(self, text: str, start: int) -> int:
         """The weight of what ends right before `start`; a colon, 是 or 为 after a label strengthens it."""

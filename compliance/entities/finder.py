@@ -14,7 +14,8 @@ from compliance.entities.model import EntityModel
 from compliance.entities.organizations import Organizations
 from compliance.verdict import Severity
 
-_LATIN = re.compile("[a-z][a-z]")
+# Without one of these there is no house number, no dot between names and nothing in Latin letters.
+_SPECIAL = re.compile("[0-9a-z·•・‧∙号栋幢座室弄]")
 
 
 class Entity(NamedTuple):
@@ -40,19 +41,20 @@ class EntityFinder:
     def find(self, sentence: str) -> list[Entity]:
         """In order of their beginnings. What lies in an address is no organisation, what lies in either no person."""
         found: list[Entity] = []
-        if spans := self._addresses.find(sentence):
-            _add(found, "address", "medium", spans)
+        special = _SPECIAL.search(sentence) is not None
+        if special:
+            _add(found, "address", "medium", self._addresses.find(sentence))
+            _add(found, "address", "medium", find_latin_addresses(sentence))
         if spans := self._organizations.find(sentence):
             _add(found, "organization", "low", spans)
-        latin = _LATIN.search(sentence) is not None
-        if latin:
-            _add(found, "address", "medium", find_latin_addresses(sentence))
+        if special:
             _add(found, "organization", "low", self._companies.find(sentence))
-        if spans := self._foreign.find(sentence):
+            _add(found, "person_name", "medium", self._foreign.find_dotted(sentence))
+        if spans := self._foreign.find_known(sentence):
             _add(found, "person_name", "medium", spans)
         if spans := self._chinese.find(sentence):
             _add(found, "person_name", "medium", spans)
-        if latin:
+        if special:
             for start, end, surname_only in self._latin.find(sentence):
                 _add(found, "person_name", "low" if surname_only else "medium", [(start, end)])
         return sorted(found) if len(found) > 1 else found

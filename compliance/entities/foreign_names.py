@@ -9,7 +9,6 @@ from compliance.entities.lattice import LONGEST_WORD, Candidate, cheapest
 from compliance.entities.model import UNKNOWN, EntityModel
 
 _DOT = "[·•・‧∙]"
-_ANY_DOT = re.compile(_DOT)
 _LONGEST_PART = 8
 _DOTTED_RARITY = 60
 _JOIN = re.compile("[和与及跟同]")
@@ -34,17 +33,15 @@ class ForeignNames:
             f"[{syllables}]{{1,{_LONGEST_PART}}}(?:{_DOT}(?:[{syllables}]{{1,{_LONGEST_PART}}}|[a-z][.]?(?={_DOT}))){{1,3}}"
         )
 
-    def find(self, text: str) -> list[tuple[int, int]]:
-        found: list[tuple[int, int]] = []
-        if _ANY_DOT.search(text):
-            found += [span for match in self._dotted.finditer(text) for span in self._dotted_name(text, *match.span())]
+    def find_dotted(self, text: str) -> list[tuple[int, int]]:
+        """Names whose parts a dot joins."""
+        return [span for match in self._dotted.finditer(text) for span in self._dotted_name(text, *match.span())]
+
+    def find_known(self, text: str) -> list[tuple[int, int]]:
+        """Names that are made of known parts."""
         if not self._quick.search(text):
-            return found
-        for match in self._known.finditer(text):
-            start, end = match.span()
-            if not any(left < end and start < right for left, right in found) and self._is_name(text, start, end):
-                found.append((start, end))
-        return found
+            return []
+        return [match.span() for match in self._known.finditer(text) if self._is_name(text, *match.span())]
 
     def _dotted_name(self, text: str, start: int, end: int) -> list[tuple[int, int]]:
         """The name around the dots, without words that run into it on either side."""
