@@ -6,7 +6,7 @@ parts costs no more than one pass per part: nothing is tried again and again.
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from compliance.injection.rules import Pattern, Rule
@@ -116,19 +116,15 @@ class Places:
 class Chains:
     """Every pattern compiled; patterns share the parts that they have in common."""
 
-    def __init__(self, patterns: Sequence[Pattern]) -> None:
-        finders: dict[tuple[str, ...], WordFinder] = {}
-        for pattern in patterns:
-            for words in pattern.parts:
-                if words not in finders:
-                    finders[words] = WordFinder(words)
+    def __init__(self, patterns: Sequence[Pattern], finder: Callable[[tuple[str, ...]], WordFinder]) -> None:
+        """`finder` compiles words, or remembers them compiled."""
         self.of_first: dict[WordFinder, list[Chain]] = {}
         for one in patterns:
-            parts = tuple(finders[words] for words in one.parts)
+            parts = tuple(map(finder, one.parts))
             chain = Chain(one.rule, parts, one.gaps, any_of(one.unless_before), one.across_sentences)
             self.of_first.setdefault(parts[0], []).append(chain)
         firsts = dict.fromkeys(word for part in self.of_first for word in part.words)
-        self.first = WordFinder(tuple(firsts)) if firsts else None
+        self.first = finder(tuple(firsts)) if firsts else None
         self._with_word = {word: [part for part in self.of_first if word in part.words] for word in firsts}
 
     def begun(self, window: str, first: int, seen: int) -> dict[tuple[int, WordFinder], None]:

@@ -1,12 +1,13 @@
 """The patterns of prompt injection as data (configs/injection.yaml). A bad file is rejected whole."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from compliance.injection.words import WordFinder
 from compliance.taxonomy import invalid, read_yaml
 from compliance.unicode import fold
 from compliance.verdict import RulesError, Severity
@@ -84,10 +85,20 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class InjectionRules:
-    """All patterns, folded. Quoted behind a word of `about` an attack is talked about and not made."""
+    """All patterns, folded. Quoted behind a word of `about` an attack is talked about and not made.
+
+    `finders` fills up with what is compiled, so that policies share it.
+    """
 
     patterns: tuple[Pattern, ...]
     about: tuple[str, ...]
+    finders: dict[tuple[str, ...], WordFinder] = field(default_factory=dict, compare=False, repr=False)
+
+    def finder(self, words: tuple[str, ...]) -> WordFinder:
+        """The compiled words, made when they are first asked for."""
+        if words not in self.finders:
+            self.finders[words] = WordFinder(words)
+        return self.finders[words]
 
     @property
     def rules(self) -> tuple[Rule, ...]:

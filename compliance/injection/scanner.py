@@ -31,7 +31,8 @@ class InjectionScanner:
             for rule in rules.rules
             for mentioned in (False, True)
         }
-        self.chains = Chains([one for one in rules.patterns if self.meanings[one.rule, False]])
+        wanted = [one for one in rules.patterns if self.meanings[one.rule, False]]
+        self.chains = Chains(wanted, rules.finder)
         self.mentions = Mentions(rules.about)
 
     def warm_up(self) -> None:
