@@ -54,7 +54,7 @@ def import_command(
     Nothing is written after an error. Exit code 0: written, 2: error.
     """
     try:
-        taxonomy = _taxonomy()
+        taxonomy = shipped_taxonomy()
         _check_meant(risk, severity, taxonomy)
         if output.exists() and not force:
             raise RulesError(
@@ -91,7 +91,7 @@ def check(
     Exit code 0: all rules met, 1: some not met, 2: error.
     """
     try:
-        taxonomy = _taxonomy()
+        taxonomy = shipped_taxonomy()
         rule = load_banks(_CONFIGS / "banks.yaml").keyword_library
         paths = list(files or shipped_settings().lexicons)
         lists = {path: list(read_terms(path, taxonomy.ids)) for path in paths}
@@ -115,7 +115,7 @@ def diff_command(
     Exit code 0: the same, 1: they differ, 2: error.
     """
     try:
-        ids = _taxonomy().ids
+        ids = shipped_taxonomy().ids
         found = diff(read_terms(old, ids), read_terms(new, ids))
     except ComplianceError as error:
         _fail(str(error))
@@ -123,7 +123,7 @@ def diff_command(
     raise typer.Exit(NOT_MET if found else OK)
 
 
-def _taxonomy() -> Taxonomy:
+def shipped_taxonomy() -> Taxonomy:
     return load_taxonomy(_CONFIGS / "taxonomy.yaml")
 
 

@@ -6,7 +6,6 @@ its other files are `lines`.
 """
 
 import base64
-import binascii
 import csv
 import io
 import re
@@ -192,7 +191,7 @@ def _from_base64(line: str) -> str | None:
     try:
         parts = [line.removesuffix("Cg=="), "Cg=="] if line.endswith("Cg==") else [line]
         return b"".join(base64.b64decode(part, validate=True) for part in parts).decode().strip() or None
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not Base64, not ASCII, not UTF-8
         return None
 
 
