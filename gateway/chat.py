@@ -143,6 +143,10 @@ async def guarded(
                 yield safe
             if guard.cut:
                 break  # leaving the block closes the stream, and the node aborts what is left
+        else:
+            rest = guard.finish()
+            if rest is not None:
+                yield rest
     entry.outcome = "cut" if guard.any_cut else "completed"
     if guard.cut and request.stream and request.include_usage:
         yield last_usage(request, entry)

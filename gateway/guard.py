@@ -31,6 +31,7 @@ class AnswerGuard:
         self._choices: dict[int, ChoiceGuard] = {}
         self._tokens: dict[int, int] = {}
         self._asked = choices_asked(request.body)
+        self._head: Event = {}
 
     @property
     def cut(self) -> bool:
@@ -54,8 +55,13 @@ class AnswerGuard:
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise NodeFailed("The model's node answered outside the protocol; try again.") from error
 
+    def finish(self) -> Event | None:
+        """What choices still hold that the engine ended without saying so. Raises ScanFailed."""
+        return self.apply(self._head | {"choices": [one.last() for one in self._choices.values() if not one.ended]})
+
     def _apply(self, event: Event) -> Event | None:
         out: Event = {key: event[key] for key in COPIED if event.get(key) is not None}
+        self._head = dict(out)
         out["model"] = self._request.model
         out["choices"] = []
         for choice in event["choices"]:
@@ -91,7 +97,8 @@ class AnswerGuard:
             if not isinstance(index, int) or not 0 <= index < self._asked:
                 raise KeyError("choice index")
             asked = bool(self._request.body.get("logprobs")) or self._request.body.get("logprobs") == 0
-            self._choices[index] = ChoiceGuard(index, self._pipeline, self._entry, logprobs=asked)
+            whole = not self._request.stream
+            self._choices[index] = ChoiceGuard(index, self._pipeline, self._entry, logprobs=asked, whole=whole)
         return self._choices[index]
 
     def _count(self, event: Event) -> None:
@@ -116,26 +123,31 @@ class AnswerGuard:
 class ChoiceGuard:
     """Guards one choice: a gate for each field, opened when the field first has text."""
 
-    def __init__(self, index: int, pipeline: Pipeline, entry: RequestEntry, *, logprobs: bool) -> None:
+    def __init__(self, index: int, pipeline: Pipeline, entry: RequestEntry, *, logprobs: bool, whole: bool) -> None:
+        """`whole`: everything comes in one event, whether or not it says that the choice is over."""
         self._index = index
         self._pipeline = pipeline
         self._entry = entry
         self._gates: dict[str, Gate] = {}
         self._named_calls: set[int] = set()
         self._logprobs = LogprobHold(pipeline) if logprobs else None
-        self._closing = False
+        self._final = whole
+        self._closing = whole
+        self._empty: dict[str, Any] = {"delta": {}}
         self.blocked = False
         self.ended = False
         self.has_said = False
         self.stopping: Finding | None = None
+        self.stopping_in: str | None = None
 
     def apply(self, choice: dict[str, Any]) -> dict[str, Any] | None:
         """The choice as it may go out now, or None when all of it is held back or it was cut before."""
         if self.ended:
             return None
-        self._closing = choice.get("finish_reason") is not None
+        self._closing = self._final or choice.get("finish_reason") is not None
         out: dict[str, Any] = {"index": self._index}
         if "text" in choice:
+            self._empty = {"text": ""}
             out["text"] = self._field("text", choice["text"] or "")
             out["logprobs"] = self._completion_logprobs(choice, choice["text"] or "")
         else:
@@ -146,7 +158,13 @@ class ChoiceGuard:
         if choice.get("stop_reason") is not None and not self.blocked:
             out["stop_reason"] = choice["stop_reason"]
         self.ended = self.blocked or self._closing
-        return out if self.ended or out.get("text") or out.get("delta") or out["logprobs"] else None
+        says = out["finish_reason"] or out.get("text") or out.get("delta") or out.get("message") or out["logprobs"]
+        return out if says else None
+
+    def last(self) -> dict[str, Any]:
+        """An event that decides what the choice still holds, for an engine that never says that it is over."""
+        self._final = True
+        return {"index": self._index, **self._empty}
 
     def _message(self, message: dict[str, Any], *, whole: bool) -> dict[str, Any]:
         """A chat message or delta with its released text only."""
@@ -164,7 +182,17 @@ class ChoiceGuard:
         calls = self._tool_calls(message.get("tool_calls") or (), whole=whole)
         if calls:
             released["tool_calls"] = calls
+        if self.stopping_in is not None and not self._closing:
+            self._decide_fields_before(self.stopping_in, released)
         return released
+
+    def _decide_fields_before(self, stopped: str, released: dict[str, Any]) -> None:
+        """The choice is over where a field is stopped, so fields that come before it in a message are complete."""
+        for name in TEXT_FIELDS:
+            if name == stopped:
+                return
+            if name in self._gates:
+                self._join(released, name, self._note(name, self._gates.pop(name).flush()))
 
     def _join(self, released: dict[str, Any], name: str, text: str) -> None:
         if text:
@@ -224,6 +252,7 @@ class ChoiceGuard:
         if release.blocked and not self.blocked:
             self.blocked = ranges["cut"] = True
             self.stopping = release.findings[-1]
+            self.stopping_in = name
             self._entry.broke_rules("output", self.stopping.action)
         if release.text and name in LOGPROB_FIELDS:
             self.has_said = True

@@ -65,6 +65,26 @@ def test_on_the_way_out(case: dict[str, Any], stream: bool, faulty: Faulty) -> N
             assert said.get(f"{index}.{field}", "") == text
 
 
+HELD = [
+    ("我的电话是1380013", "我的电话是1380013"),
+    ("电话13800138000", "电话[手机号]"),
+    ("这里出售冰毒", "这里"),
+]
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/completions"])
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize(("text", "reads"), HELD, ids=[one[0] for one in HELD])
+def test_what_is_held_is_decided_though_the_engine_never_says_that_it_is_over(
+    text: str, reads: str, stream: bool, path: str, faulty: Faulty
+) -> None:
+    faulty.engine.script = Script([{"content": piece} for piece in text], finish_reason=None)  # type: ignore[arg-type]
+    ask = {"messages": [{"role": "user", "content": "hi"}]} if path == CHAT else {"prompt": "hi"}
+    response = faulty.client.post(path, json={"model": "opc-starter", "stream": stream} | ask)
+    assert spoken(response)["0.content" if path == CHAT else "0.text"] == reads
+    assert finishes(response) == (["content_filter"] if text != reads and "[" not in reads else [])
+
+
 def choices_of(response: httpx.Response) -> list[dict[str, Any]]:
     answers = events(response) if "event-stream" in response.headers["content-type"] else [response.json()]
     return [choice for one in answers for choice in one["choices"]]
