@@ -11,6 +11,8 @@ from compliance.entities import ENTITY_TYPES
 from compliance.entities.finder import EntityFinder
 from compliance.entities.judge import EntityJudge, entity_meanings
 from compliance.entities.model import load_model
+from compliance.injection.rules import INJECTION_TYPES, InjectionRules, Rule, load_injection_rules
+from compliance.injection.scanner import InjectionScanner
 from compliance.keywords import KeywordScanner
 from compliance.lexicon import Term, load_lexicon
 from compliance.matches import Meaning, Scanner
@@ -53,7 +55,8 @@ def build_rules(settings: ComplianceSettings) -> RuleBook:
     """Read the rule files; pipelines are compiled as policies are asked for. A bad file is a `RulesError`."""
     taxonomy = load_taxonomy(_TAXONOMY)
     lexicon = load_lexicon(settings.lexicons, settings.allow_lists, taxonomy.ids)
-    parts = Parts(TermLibrary(lexicon), KeywordMeanings(), EntityFinder(load_model()))
+    injection = load_injection_rules(injection_file(settings), taxonomy.ids)
+    parts = Parts(TermLibrary(lexicon), KeywordMeanings(), EntityFinder(load_model()), injection)
     return RuleBook(policy_shelf(settings), parts.scanners, _version(settings), settings.deadline_seconds)
 
 
@@ -64,12 +67,18 @@ def policy_shelf(settings: ComplianceSettings) -> Shelf:
 
 def known_to_policies() -> Known:
     """The risks of the taxonomy, and the types that scanners report."""
-    return Known(load_taxonomy(_TAXONOMY).ids, frozenset({"keyword", *PII_TYPES, *ENTITY_TYPES}))
+    types = {"keyword", *PII_TYPES, *ENTITY_TYPES, *INJECTION_TYPES}
+    return Known(load_taxonomy(_TAXONOMY).ids, frozenset(types))
 
 
 def rule_files(settings: ComplianceSettings) -> tuple[Path, ...]:
     """Every file besides the policies that decides a verdict: what a version stands for, and what is watched."""
-    return (_TAXONOMY, *settings.lexicons, *settings.allow_lists)
+    return (_TAXONOMY, *settings.lexicons, *settings.allow_lists, injection_file(settings))
+
+
+def injection_file(settings: ComplianceSettings) -> Path:
+    """The attack patterns in use: the operator's or the shipped ones."""
+    return settings.injection or _CONFIGS / "injection.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,7 @@ class Parts:
     library: TermLibrary
     meanings: "KeywordMeanings"
     finder: EntityFinder
+    injection: InjectionRules
 
     def scanners(self, policy: Policy, direction: Direction) -> list[Scanner]:
         """The scanners of one direction that the policy has not switched off."""
@@ -87,6 +97,8 @@ class Parts:
             scanners.append(self.library.scanner(lambda term: self.meanings.of(term, policy, direction)))
         if policy.enabled(PiiScanner.name):
             scanners.append(_personal_info(policy, direction))
+        if policy.enabled(InjectionScanner.name):
+            scanners.append(_injection(self.injection, policy, direction))
         if policy.enabled(EntityJudge.name):
             scanners += _entities(self.finder, policy, direction)
         return scanners
@@ -146,6 +158,26 @@ def _pii_meaning(detector: Detector, severity: Severity, policy: Policy, directi
         placeholder=policy.placeholder(detector.type),
         strength=detector.strength,
     )
+
+
+def _injection(rules: InjectionRules, policy: Policy, direction: Direction) -> InjectionScanner:
+    def meaning(rule: Rule, severity: Severity) -> Meaning | None:
+        action = policy.action(direction, rule.risk, severity, rule.type, InjectionScanner.name)
+        if action is Action.allow:
+            return None
+        return Meaning(
+            scanner=InjectionScanner.name,
+            type=rule.type,
+            risk=rule.risk,
+            severity=severity,
+            rule=f"injection.{rule.id}",
+            why=f"{rule.en} / {rule.zh}",
+            action=action,
+            placeholder=policy.placeholder(rule.type),
+            strength=0,
+        )
+
+    return InjectionScanner(rules, meaning)
 
 
 def _entities(finder: EntityFinder, policy: Policy, direction: Direction) -> list[Scanner]:

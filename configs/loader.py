@@ -42,6 +42,7 @@ def load_settings(path: Path | None = None) -> Settings:
                     "policy_folders": tuple(base / one for one in compliance.policy_folders),
                     "lexicons": tuple(base / one for one in compliance.lexicons),
                     "allow_lists": tuple(base / one for one in compliance.allow_lists),
+                    "injection": base / compliance.injection if compliance.injection else None,
                 }
             ),
         }

@@ -72,7 +72,7 @@ class ComplianceSettings(Strict):
     `policy` is the default policy. `models` and `tenants` name policies (files of `policy_folders` or the shipped
     ones) that are laid over it. See docs/policies.md. `unscannable_parts` says what becomes of images, sounds and
     files in messages. Outcomes of `remembered_texts` (0: none) are kept, so that a conversation that is sent again
-    needs no new scan.
+    needs no new scan. `injection` is a file of attack patterns in place of the shipped one.
     """
 
     policy: Path = Path("policies/base.yaml")
@@ -82,6 +82,7 @@ class ComplianceSettings(Strict):
     reload_interval_seconds: float = Field(2.0, gt=0)
     lexicons: tuple[Path, ...] = (Path("lexicons/starter.tsv"),)
     allow_lists: tuple[Path, ...] = (Path("lexicons/allow.tsv"),)
+    injection: Path | None = None
     deadline_seconds: float = Field(2.0, gt=0)
     unscannable_parts: Literal["refuse", "pass"] = "refuse"
     remembered_texts: int = Field(50_000, ge=0)
