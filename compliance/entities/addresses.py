@@ -15,8 +15,8 @@ _ESTATE = (
     "|宿舍|大院|苑|园|庭|府|城|湾|居|村|屯|寨|庄|组|镇|乡|街道|开发区|工业区|高新区|园区"
 )
 _NUMBERED = re.compile(
-    rf"(?:(?:{_STREET})[东西南北中]?(?:[一二三四五六七八九十东南西北中]段)?[ ]?(?P<street>{DOORS})"
-    rf"|(?:{_ESTATE})[东西南北中]?[一二三四五六七八九十0-9]?[期区]?[ ]?(?P<estate>[a-z]座[ ]?[0-9]{{1,5}}室?|{HOUSES}))"
+    rf"(?:(?:{_STREET})[东西南北中]?(?:[一二三四五六七八九十东南西北中]段)?[ ]?{DOORS}"
+    rf"|(?:{_ESTATE})[东西南北中]?[一二三四五六七八九十0-9a-z]?[期区]?[ ]?(?:[a-z]座[ ]?[0-9]{{1,5}}室?|{HOUSES}))"
 )
 _ROOM = re.compile("[0-9a-z一二三四五六七八九十](?:号|号楼|栋|幢|座|单元|室|房|层|楼)|座[ ]?[0-9]{2,5}$")
 _QUICK = re.compile("[号栋幢座室弄楼组层元](?<=[0-9a-z一二三四五六七八九十单].)")
@@ -24,6 +24,7 @@ _NOT_AFTER = re.compile("[线文令公决机员码选]|产品|课题|政策|公�
 _REACH = 40
 _LONGEST_STREET = 5
 
+_AREAS = frozenset("区县市镇乡")
 _UNIT_END = tuple("省市州区县旗镇乡村路街道巷园城庄苑里弄屯寨盟湾岛")
 _BEFORE = re.compile(".*[在是的了我你他她它们很就不要吗吧啊给让请说把被到住送寄往]", re.DOTALL)
 _NEVER_PARTS = frozenset(
@@ -49,6 +50,14 @@ class Addresses:
                 found.append((start, match.end()))
         return found
 
+    def _ends_area(self, run: list[Token]) -> bool:
+        """Whether one character more may begin the name of an area: 镜 of 镜湖区, 拱 of 拱墅区."""
+        if not run:
+            return False
+        if run[-1].text in self._short_areas:
+            return True
+        return len(run) > 1 and len(run[-1].text) == 1 and run[-2].text in _AREAS
+
     def _start(self, text: str, at: int) -> int | None:
         """Where the address begins whose street's or estate's unit begins at `at`."""
         run: list[Token] = []
@@ -63,7 +72,7 @@ class Addresses:
                 break
             spaced = False
             in_street = not run or (len(run[-1].text) == 1 and at - run[-1].start < _LONGEST_STREET)
-            if run and len(token.text) == 1 and run[-1].text in self._short_areas and token.class_ != OTHER_CLASS:
+            if len(token.text) == 1 and token.class_ != OTHER_CLASS and self._ends_area(run):
                 run.append(token)
                 continue
             if token.text in self._labels or not _may_be_part(token, in_street):

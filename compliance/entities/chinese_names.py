@@ -16,11 +16,11 @@ _ALONE = 14  # about a quarter of all given names has one character
 _TWO = 3
 _TWICE = 30  # 娜娜, 露露
 _SHORT = 14  # names of two characters are soon words that the dictionary lacks
-_TOLD = 30
+_TOLD = 22
 _OTHER_NAMES = frozenset("so")  # 唐山
 _RARE_GIVEN = 96
 _DOUBT = 45  # a rare character is sooner of a word that the dictionary lacks (麻薯)
-_NOT_IN_GIVEN = frozenset("总先")
+_NOT_IN_GIVEN = frozenset("总先签")
 _BRAND = re.compile("牌(?![照子号位])")
 _JOIN = LONGEST_WORD - 1
 

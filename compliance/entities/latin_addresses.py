@@ -15,7 +15,7 @@ _NUMBER = r"(?:no\.?[ ]?)?[0-9]{1,5}(?:-[0-9]{1,4})?,?[ ]"
 _BEARING = r"(?:(?:north|south|east|west|n|s|e|w)\.?[ ])?"
 _AFTER_UNIT = r"(?![a-z])\.?(?:[ ](?:central|north|south|east|west)(?![a-z]))?"
 _AREA = "(?:[a-z'.]{2,20}[ ]){1,3}(?:district|city|county|province|town|township|new area|village|subdistrict)"
-_CITY = r"(?:,[ ]?[a-z']{3,20}(?:[ ][a-z']{3,20}(?=[,.;)\n]|$))?)?"
+_CITY = r"(?:,[ ]?[a-z']{3,20}(?:[ ][a-z']{3,20}(?=[^ a-z]|$))?){0,2}"
 _STATE_AND_CODE = "(?:,[ ]?[a-z]{2}(?![a-z]))?(?:,?[ ][0-9]{4,6}(?:-[0-9]{4})?(?![0-9]))?(?:,[ ]?(?:china|usa|uk))?"
 
 _ADDRESS = re.compile(

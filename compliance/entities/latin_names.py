@@ -19,6 +19,11 @@ _TITLE_AFTER = re.compile("[ ]?(?:先生|女士|小姐|老师|经理)")
 _WORD = re.compile(r"(?<![0-9a-z@._/-])[a-z]{2,}(?:['-][a-z]{2,})?(?![0-9a-z@_/]|\.[a-z0-9])")
 _NEXT = re.compile(r"[ ](?:([a-z])(\.?)[ ])?([a-z]{2,}(?:['-][a-z]{2,})?|[od]'[a-z]{3,})(?![0-9a-z@_/]|\.[a-z0-9])")
 
+# A word after a first name that is hardly one of a sentence: those soon end like these.
+_UNKNOWN_SURNAME = re.compile(
+    "(?!.*(?:ed|ing|ly|s|er|tion|ment|ful|ous|able|ive|est|ow|ay|ht|ly|ce|ge|se|ue|al|ic|ary|ory|less|ness)$)[a-z]{6,}"
+)
+
 _INITIAL = "b|p|m|f|d|t|n|l|g|k|h|j|q|x|zh|ch|sh|r|z|c|s|y|w"
 _FINAL = "a|o|e|ai|ei|ao|ou|an|en|ang|eng|ong|i|ia|ie|iao|iu|ian|in|iang|ing|iong|u|ua|uo|uai|ui|uan|un|uang|ue|v|ve"
 _SYLLABLE = f"(?:(?:{_INITIAL})(?:{_FINAL})|an|ang|ai|ao|en|er)"
@@ -80,9 +85,11 @@ class LatinNames:
             return True
         if cued:
             return word in self._first or word in self._last
-        if word not in self._first or (other not in self._last and not other.startswith(("o'", "d'"))):
+        if word not in self._first:
             return False
-        return word not in self._plain or (other not in self._plain and other not in self._first)
+        if other in self._last or other.startswith(("o'", "d'")):
+            return word not in self._plain or (other not in self._plain and other not in self._first)
+        return word not in self._plain and len(word) > 3 and _UNKNOWN_SURNAME.fullmatch(other) is not None
 
     def _is_pinyin_name(self, surname: str, given: str, cued: bool) -> bool:
         if surname not in self._pinyin or not _PINYIN.fullmatch(given):

@@ -30,6 +30,7 @@ _NEVER_PARTS = frozenset(
 )
 _NO_KNOWN = ("人民", "公安", "最高", "检察", "派出", "中级", "高级", "上级", "地方", "各级", "国务")
 _REACH = 30
+_PLACE = re.compile("\\(([\u4e00-\u9fff]{2,4})\\)")
 _ORDINAL = re.compile("第?[一二三四五六七八九十百零〇]+$")
 
 
@@ -54,9 +55,16 @@ class Organizations:
                 continue
             while found and found[-1][1] > start:
                 start = min(start, found.pop()[0])
-            partners = PARTNERS.match(text, end)
-            found.append((start, partners.end() if partners else end))
+            found.append((start, self._with_bracket(text, end)))
         return found
+
+    def _with_bracket(self, text: str, end: int) -> int:
+        """The end of the name with (特殊普通合伙) or the place of a campus."""
+        partners = PARTNERS.match(text, end)
+        if partners:
+            return partners.end()
+        place = _PLACE.match(text, end)
+        return place.end() if place and self._model.class_of.get(place[1]) == "s" else end
 
     def _goes_on(self, text: str, start: int, end: int) -> bool:
         """Whether an organisation that ended at `start` goes on to the next suffix, as a branch does."""
@@ -129,7 +137,7 @@ class Organizations:
         own = [one for one in run if one.class_ not in ("s", BRACKET_CLASS) and one.text not in self._generic]
         places = [one for one in run if one.class_ in "so" and len(one.text) > 1 and one.text not in self._generic]
         if not own and len(run) == 1 and suffix in NAMED_BY_PLACE and run[0].class_ == "s":
-            return run[0].text.removesuffix("市").removesuffix("省") not in _LARGE_PLACES
+            return suffix == "中学" or run[0].text.removesuffix("市").removesuffix("省") not in _LARGE_PLACES
         if not places and any(one.class_ in "fv" and len(one.text) > 1 for one in own[1:]):
             return False
         legal = suffix in LEGAL

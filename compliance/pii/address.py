@@ -18,20 +18,23 @@ _FUNCTION = (
 _BODY = f"[^\\W{_UNITS}{_FUNCTION}a-z_]"
 _PART = f"{_BODY}{{1,9}}[{_UNITS}]{{1,3}}[ ]?"
 _HOUSE = (
-    "[0-9a-z一二三四五六七八九十]{1,6}(?:-[0-9]{1,4})?[ ]?(?:号楼|号院|号(?:之[0-9一二三四五六七八九十]{1,2})?"
+    "附?[0-9a-z一二三四五六七八九十]{1,6}(?:-[0-9]{1,4})?[ ]?(?:号楼|号院|号(?:之[0-9一二三四五六七八九十]{1,2})?"
     "|弄|栋|幢|座|单元|楼|层|室|房|组|队|期|门)"
 )
 _FLAT = "[ ]?[0-9]{1,4}(?:-[0-9]{1,4})?(?:室|房|(?![0-9-]|[ ][0-9]))"
 HOUSES = f"{_HOUSE}(?:[ ]?{_HOUSE}){{0,4}}(?:之[0-9]{{1,2}}|{_FLAT})?"
 # A building whose name ends in none of the units, only between a house number and a floor or room.
 _BUILDING = f"[^\\W{_UNITS}{_FUNCTION}0-9a-z_]{{1,6}}(?:中心|大楼|酒店|[汇塔院馆府轩阁居店湾港])"
-_TOWER = f"[^\\W{_UNITS}{_FUNCTION}0-9a-z_]{{1,6}}(?:中心|大楼|酒店|大厦|广场|公寓|产业园|创业园|科技园|软件园)"
+_TOWER = (
+    f"[^\\W{_UNITS}{_FUNCTION}0-9a-z_]{{1,6}}"
+    "(?:中心|大楼|酒店|大厦|广场|公寓|产业园|创业园|科技园|软件园|艺术区|海港城)"
+)
 # An estate of any name, where the number of a building follows.
 _ESTATE = (
     f"[^\\W{_FUNCTION}0-9a-z_]{{2,10}}?[0-9a-z一二三四五六七八九十]{{1,4}}(?:号楼|栋|幢|座|单元)"
     f"(?:[ ]?{_HOUSE}){{0,4}}(?:{_FLAT})?"
 )
-DOORS = f"[东南西北中]?{HOUSES}(?:[ ]?(?:{_ESTATE}|{_BUILDING}{HOUSES}|{_TOWER}(?:{HOUSES})?|地[下铺]))?"
+DOORS = f"[东南西北中]?{HOUSES}(?:[ ]?(?:{_ESTATE}|{_BUILDING}{HOUSES}|{_TOWER}(?:{HOUSES}|{_FLAT})?|地[下铺]))?"
 _REST = f"(?:{_PART}){{1,7}}{DOORS}"
 # After a city without 市 only a street with a number is an address: 深圳南山区5号 is a date as well.
 _STREET = f"(?:{_PART}){{1,5}}(?<=[路街巷][ ]?|大道[ ]?){DOORS}"

@@ -56,7 +56,7 @@ def test_ordinary_business_text_is_hardly_ever_taken_for_a_name(scanner: Sentenc
     """People whom the text names in full (聂树斌案) count as right: no row says so, so they are named here."""
     pipeline = of_scanners(scanner)
     rows = read_cases("ordinary_business")
-    named = ("林峰", "聂树斌", "辛普森", "陈胜", "贾瑞", "高启强")
+    named = ("林峰", "聂树斌", "辛普森", "陈胜", "吴广", "贾瑞", "项伯", "高启强")
     wrong = [
         row["id"]
         for row in rows
@@ -87,12 +87,14 @@ def test_any_text_gives_spans_that_lie_in_it_and_do_not_overlap(scanner: Sentenc
         ends.append(one.end)
 
 
-def test_the_shipped_policy_masks_prompts_and_only_notes_answers(pipeline: Pipeline) -> None:
-    prompt = pipeline.scan("张伟昨天去了杭州星河软件有限公司", "prompt")
-    answer = pipeline.scan("张伟昨天去了杭州星河软件有限公司", "output")
-    assert prompt.released == "[姓名]昨天去了杭州星河软件有限公司"
-    assert answer.released == "张伟昨天去了杭州星河软件有限公司"
-    assert [one.type for one in answer.findings] == ["person_name", "organization"]
+def test_the_shipped_policy_notes_names_in_prompts_only(pipeline: Pipeline) -> None:
+    text = "张伟昨天去了杭州星河软件有限公司"
+    prompt, answer = pipeline.scan(text, "prompt"), pipeline.scan(text, "output")
+    assert [(one.type, one.action) for one in prompt.findings] == [
+        ("person_name", Action.flag),
+        ("organization", Action.flag),
+    ]
+    assert (prompt.released, answer.released, answer.findings) == (text, text, ())
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -27,6 +27,8 @@ _WELL_KNOWN = 60
 _PLACES = frozenset(f"{PROVINCES}|{CITIES}".split("|"))
 _NAMES = {"nr", "nrt", "nrfg"}
 _RARE = 112
+_ELSEWHERE = 15
+_LEAST_ELSEWHERE = 80
 _RARE_GIVEN = 96
 _FAMILIAR_SURNAME = 85
 _OFTEN_A_WORD = 1000
@@ -60,9 +62,9 @@ def main(dictionary: Path) -> None:
     minorities = sorted({part for _, listed in _rows("minorities.tsv") for part in listed.split()})
     model = {
         "surnames": costs(names.surnames),
-        "alone": with_rare(costs(names.given[0]), entries),
-        "first": with_rare(costs(names.given[1]), entries),
-        "second": with_rare(costs(names.given[2]), entries),
+        "alone": with_rare(filled(names.given, 0), entries),
+        "first": with_rare(filled(names.given, 1), entries),
+        "second": with_rare(filled(names.given, 2), entries),
         "pairs": pairs(entries, names),
         "foreign": costs(transliterated(entries, minorities)),
         "minority": minorities,
@@ -142,13 +144,20 @@ def _mixed(tabled: Mapping[str, float], observed: Counter[str]) -> dict[str, flo
     return {char: weight / tabled_sum + observed[char] / seen_sum for char, weight in tabled.items()}
 
 
+def filled(given: Sequence[Mapping[str, float]], position: int) -> dict[str, int]:
+    """The costs of one position; a character of another position only costs more."""
+    tables = [costs(table) for table in given]
+    elsewhere = {char: max(cost + _ELSEWHERE, _LEAST_ELSEWHERE) for table in tables for char, cost in table.items()}
+    return elsewhere | tables[position]
+
+
 def with_rare(table: dict[str, int], entries: Mapping[str, tuple[int, str]]) -> dict[str, int]:
     """Any character that is rare elsewhere may be a name's: parents look for such."""
     total = sum(frequency for frequency, _ in entries.values())
     rare = {
         char: _RARE_GIVEN
-        for char, (frequency, _) in entries.items()
-        if len(char) == 1 and _is_han(char) and -10 * math.log(frequency / total) >= _RARE
+        for char, (frequency, kind) in entries.items()
+        if kind != "v" and len(char) == 1 and _is_han(char) and -10 * math.log(frequency / total) >= _RARE
     }
     return rare | table
 
