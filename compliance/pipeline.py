@@ -1,6 +1,6 @@
 """Text in, verdict out: the scanners of both directions behind one door."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 from compliance.gate import Gate
@@ -20,14 +20,17 @@ class Pipeline:
         *,
         enforce: bool = True,
         answers: SetAnswers | None = None,
+        placeholder: Callable[[str], str] = lambda type_: f"[{type_}]",
     ) -> None:
         """Without `enforce` nothing is masked or stopped: a dry run, whose findings say what would have been.
 
         `answers` are what the action `replace` gives instead of the text; without them it only stops.
+        `placeholder` is what stands in for a hidden span of a type.
         """
         self.version = version
         self.enforce = enforce
         self.answers = answers
+        self.placeholder = placeholder
         self._scanners = {direction: tuple(compiled) for direction, compiled in scanners.items()}
         self._deadline_s = deadline_s
 

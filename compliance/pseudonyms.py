@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from compliance.unicode import fold, is_word
-from compliance.verdict import Finding, Surface
+from compliance.verdict import Action, Finding, Surface
 
 _SPACING = re.compile(r"[ ._\-·]")
 _SHORTEST_KNOWN = 2
@@ -45,12 +45,14 @@ class Pseudonyms:
     def replace(self, text: str, findings: Sequence[Finding], surface: Surface = "text") -> str:
         """The text with its findings, and every value known from before, replaced by pseudonyms.
 
-        Findings that overlap become one value of the longest one's type. Offsets are code points of `text`.
+        Findings that overlap become one value of the longest one's type; where one of them is to be masked, it gets
+        the type's placeholder, which nothing is put back for. Offsets are code points of `text`.
         """
         parts: list[str] = []
         at = 0
-        for start, end, type_ in _clusters(findings):
-            parts += [self._replace_known(text[at:start]), self._pseudonym(text[start:end], type_, surface)]
+        for start, end, type_, masked in _clusters(findings):
+            parts.append(self._replace_known(text[at:start]))
+            parts.append(self._placeholder(type_) if masked else self._pseudonym(text[start:end], type_, surface))
             at = end
         parts.append(self._replace_known(text[at:]))
         return "".join(parts)
@@ -129,16 +131,18 @@ class Restorer:
         return json.dumps(original, ensure_ascii=False)[1:-1] if self._json else original
 
 
-def _clusters(findings: Sequence[Finding]) -> list[tuple[int, int, str]]:
-    """Spans that overlap joined to one, with the type of the longest."""
-    joined: list[tuple[int, int, Finding]] = []
+def _clusters(findings: Sequence[Finding]) -> list[tuple[int, int, str, bool]]:
+    """Spans that overlap joined to one, with the type of the longest, and whether one of them is to be masked."""
+    joined: list[tuple[int, int, Finding, bool]] = []
     for one in sorted(findings, key=lambda finding: (finding.start, -finding.end)):
+        masked = one.action is Action.mask
         if joined and one.start < joined[-1][1]:
-            start, end, longest = joined[-1]
-            joined[-1] = (start, max(end, one.end), max(longest, one, key=lambda finding: finding.end - finding.start))
+            start, end, longest, any_masked = joined[-1]
+            longest = max(longest, one, key=lambda finding: finding.end - finding.start)
+            joined[-1] = (start, max(end, one.end), longest, any_masked or masked)
         else:
-            joined.append((one.start, one.end, one))
-    return [(start, end, longest.type) for start, end, longest in joined]
+            joined.append((one.start, one.end, one, masked))
+    return [(start, end, longest.type, masked) for start, end, longest, masked in joined]
 
 
 def _alone(value: str) -> str:

@@ -89,6 +89,7 @@ class RuleBook:
                 self._deadline_s,
                 enforce=not policy.dry_run,
                 answers=policy.answers,
+                placeholder=policy.placeholder,
             )
         return self._pipelines[digest]
 

@@ -1,8 +1,8 @@
 """One request, top to bottom.
 
 authenticate -> reserve -> check the body -> scan the prompt -> pick a node -> stream from vLLM ->
-hold-back gate -> guard models -> label -> settle. `stream=false` takes the same way: its answer is a stream of one
-event.
+hold-back gate -> guard models -> pseudonyms put back -> label -> settle. `stream=false` takes the same way: its
+answer is a stream of one event.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from gateway.prompt import scan_prompt
 from gateway.quota import Quota
 from gateway.record import Recorder, RequestEntry
 from gateway.request import CheckedRequest, Surface, parse_request
+from gateway.restoring import restored
 from gateway.rules import Rules
 from gateway.scanned import ScannedTexts
 from gateway.set_answer import set_answer_events, speaks_chinese
@@ -83,9 +84,9 @@ async def answer(
             rules = await gateway.rules.of(caller, model.id)
             entry.under(rules)
             entry.rules_version += gateway.judges.version
-            replaced = await scan_prompt(rules.pipeline, request, entry, gateway.scanned)
-            if replaced is not None:
-                for event in instead(gateway, request, rules.pipeline, replaced, entry):
+            prompt = await scan_prompt(rules.pipeline, request, entry, gateway.scanned)
+            if prompt.replaced is not None:
+                for event in instead(gateway, request, rules.pipeline, prompt.replaced, entry):
                     yield event
                 return
             guards = rules.policy.enabled(GUARD)
@@ -96,6 +97,8 @@ async def answer(
                 safe = guarded(gateway, rules.pipeline, request, model, node, entry)
                 if guards and gateway.judges.output:
                     safe = judged(safe, gateway.judges.output, request, entry)
+                if prompt.pseudonyms is not None:
+                    safe = restored(safe, prompt.pseudonyms)
                 async with aclosing(safe) as events:
                     async for event in events:
                         if entry.first_byte_at is None:

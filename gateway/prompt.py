@@ -6,13 +6,15 @@ one go (a user's turns, the parts of a message) are also scanned where they join
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from compliance.pipeline import Pipeline
+from compliance.pseudonyms import Pseudonyms
 from compliance.verdict import Action, Finding, ScannerError
 from gateway.errors import InvalidRequest, PromptRefused, ScanFailed
 from gateway.record import RequestEntry
 from gateway.request import CheckedRequest
-from gateway.scanned import ScannedTexts
+from gateway.scanned import Outcome, ScannedTexts
 from gateway.seams import Crossing, crossings
 from gateway.surfaces.shape import Place
 
@@ -29,13 +31,24 @@ Cut = tuple[int, int, str]
 """Start and end in the raw text, and what is put there."""
 
 
+@dataclass(frozen=True, slots=True)
+class ScannedPrompt:
+    """What came of a prompt that was not refused.
+
+    `replaced` is the first finding that the policy wants answered by a set answer. `pseudonyms` stand in the prompt
+    where the policy asks for them; the answer is to get the values back.
+    """
+
+    replaced: Finding | None
+    pseudonyms: Pseudonyms | None
+
+
 async def scan_prompt(
     pipeline: Pipeline, request: CheckedRequest, entry: RequestEntry, scanned: ScannedTexts
-) -> Finding | None:
+) -> ScannedPrompt:
     """Scan all text of a prompt and put masked text in its place.
 
-    Returns the first finding that the policy wants answered by a set answer. Raises PromptRefused when a span is
-    blocked and ScanFailed when a scanner fails.
+    Raises PromptRefused when a span is blocked and ScanFailed when a scanner fails.
     """
     scan = PromptScan(pipeline, scanned, list(request.places()), request.joined(), entry)
     return await asyncio.to_thread(scan.run) if scan.is_long() else scan.run()
@@ -57,9 +70,9 @@ class PromptScan:
         self._places = places
         self._joined = joined
         self._entry = entry
-        self.replaced: Finding | None = None
         self._cuts: dict[str, list[Cut]] = {}  # by path, what is masked across a join
         self._replaced: Finding | None = None
+        self._pseudonyms: Pseudonyms | None = None
 
     def is_long(self) -> bool:
         """Whether the scan is better done in a thread."""
@@ -71,8 +84,8 @@ class PromptScan:
     def _knows(self, place: Place) -> bool:
         return self._scanned.knows(self._pipeline, place.text, "prompt", place.surface)
 
-    def run(self) -> Finding | None:
-        """Scan, record, mask; the finding to be answered by a set answer. Raises PromptRefused, ScanFailed."""
+    def run(self) -> ScannedPrompt:
+        """Scan, record, mask. Raises PromptRefused, ScanFailed."""
         try:
             for texts in self._joined:
                 for crossing in crossings(self._pipeline, self._scanned, texts):
@@ -84,13 +97,14 @@ class PromptScan:
                 f"The prompt could not be checked ({error}), so it was not sent to the model. "
                 "内容检查失败，请求未送达模型。"
             ) from error
-        return self._replaced
+        self._hide_everywhere()
+        return ScannedPrompt(self._replaced, self._pseudonyms)
 
     def _act_on(self, crossing: Crossing) -> None:
         """Record and refuse what a finding across a join calls for, or note what is to be masked of each text."""
         self._entry.add_findings(crossing.last.param, (crossing.finding,))
         self._stop(crossing.last, (crossing.finding,))
-        if crossing.finding.action is not Action.mask or not self._pipeline.enforce:
+        if not crossing.finding.action.hides or not self._pipeline.enforce:
             return
         mask = SPLIT_MASK
         for place, start, end in crossing.pieces:
@@ -105,12 +119,33 @@ class PromptScan:
         cuts = self._cuts.get(place.param)
         if cuts is None:
             if outcome.masked is not None:
-                _mask(place, outcome.masked)
+                _mask(place, self._hidden(place, place.text, outcome))
             return
         rest = without(place.text, cuts)
         outcome = self._scanned.scan(self._pipeline, rest, "prompt", place.surface)
         self._stop(place, outcome.findings)
-        _mask(place, rest if outcome.masked is None else outcome.masked)
+        _mask(place, self._hidden(place, rest, outcome))
+
+    def _hidden(self, place: Place, text: str, outcome: Outcome) -> str:
+        """A text with placeholders or pseudonyms for what its findings hide."""
+        if outcome.masked is None:
+            return text
+        hiding = [one for one in outcome.findings if one.action.hides]
+        if all(one.action is Action.mask for one in hiding):
+            return outcome.masked
+        if self._pseudonyms is None:
+            self._pseudonyms = Pseudonyms(self._pipeline.placeholder)
+            self._pseudonyms.reserve(one.text for one in self._places)
+        return self._pseudonyms.replace(text, hiding, place.surface)
+
+    def _hide_everywhere(self) -> None:
+        """A value that has a pseudonym gets it wherever it stands, also where no scanner saw it."""
+        if self._pseudonyms is None:
+            return
+        for place in self._places:
+            text = self._pseudonyms.replace(place.text, (), place.surface)
+            if text != place.text:
+                _mask(place, text)
 
     def _stop(self, place: Place, findings: Sequence[Finding]) -> None:
         """Refuse the prompt, or note that it gets a set answer, where the strictest of the findings asks for it."""

@@ -105,7 +105,7 @@ def _outcome(
     verdict = pipeline.scan(text, direction, surface=surface, only=only)
     if not verdict.findings:
         return CLEAN
-    masks = pipeline.enforce and verdict.action is Action.mask
+    masks = pipeline.enforce and verdict.action.hides
     return Outcome(verdict.action, verdict.findings, verdict.released if masks else None)
 
 

@@ -27,7 +27,7 @@ def findings(text: str, found: Sequence[Sequence[str]]) -> list[Finding]:
     for type_, value in found:
         start = text.index(value, made[-1].start if made else 0)
         end = start + len(value)
-        made.append(Finding(start, end, type_, "personal_info", "high", "test", "test", "a test", Action.mask))
+        made.append(Finding(start, end, type_, "personal_info", "high", "test", "test", "a test", Action.pseudonymise))
     return made
 
 
@@ -100,7 +100,9 @@ VALUES = st.lists(st.text("张王李伟娜芳12", min_size=2, max_size=4), min_s
 def test_what_was_replaced_comes_back_at_any_cut(values: list[str], between: list[str], size: int) -> None:
     text, found = between[0], []
     for value, after in zip(values, between[1:], strict=False):
-        found.append(Finding(len(text), len(text) + len(value), "person_name", "", "high", "", "", "", Action.mask))
+        found.append(
+            Finding(len(text), len(text) + len(value), "person_name", "", "high", "", "", "", Action.pseudonymise)
+        )
         text += value + after
     pseudonyms = vault()
     pseudonyms.reserve([text])
@@ -109,3 +111,11 @@ def test_what_was_replaced_comes_back_at_any_cut(values: list[str], between: lis
     assert restored(pseudonyms, chunks) == text
     for one in found:
         assert replaced.count("[") >= text.count("[") + 1, one
+
+
+def test_a_value_that_is_to_be_masked_gets_no_number() -> None:
+    pseudonyms = vault()
+    name = Finding(0, 2, "person_name", "personal_info", "high", "test", "test", "a test", Action.pseudonymise)
+    number = Finding(3, 14, "mobile", "personal_info", "high", "test", "test", "a test", Action.mask)
+    assert pseudonyms.replace("张伟，13800138000", [name, number]) == "[姓名1]，[手机号]"
+    assert restored(pseudonyms, ["[姓名1]，[手机号]"]) == "张伟，[手机号]"
