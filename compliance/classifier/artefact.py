@@ -5,7 +5,7 @@ Weights are stored by n-gram (compressed sparse rows): 16-bit numbers, rounded b
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ _DTYPES = {
     "starts": np.uint32,
     "columns": np.uint8,
     "values": np.float16,
+    "gate": np.float32,
     "bias": np.float32,
     "threshold": np.float32,
     "slope": np.float32,
@@ -34,13 +35,17 @@ Floats = npt.NDArray[np.floating]
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
-    """One classifier. `threshold` and `bias` are log-odds before calibration; `digest` is the file's SHA-256."""
+    """One classifier. `threshold` and `bias` are log-odds before calibration; `digest` is the file's SHA-256.
+
+    `gate` is what each n-gram adds to the screening sum, which opens the gate at 1.
+    """
 
     risks: tuple[str, ...]
     features: tuple[str, ...]
     starts: npt.NDArray[np.uint32]
     columns: npt.NDArray[np.uint8]
     values: npt.NDArray[np.float16]
+    gate: Floats
     bias: Floats
     threshold: Floats
     slope: Floats
@@ -48,31 +53,42 @@ class Artefact:
     digest: str = ""
 
     def weights(self) -> Floats:
-        """The weights as a full matrix, n-grams by risks, in double precision."""
-        full = np.zeros((len(self.features), len(self.risks)))
+        """The weights as a full matrix, n-grams by risks."""
+        full = np.zeros((len(self.features), len(self.risks)), np.float32)
         rows = np.repeat(np.arange(len(self.features)), np.diff(self.starts.astype(np.int64)))
         full[rows, self.columns] = self.values
         return full
 
 
 def sparse(risks: tuple[str, ...], features: list[str], weights: Floats, bias: Floats, least: float) -> Artefact:
-    """Weights as they will be stored: those below `least` dropped, then n-grams that have none left.
+    """Weights as they will be stored: those below `least` dropped.
 
-    Thresholds are out of reach and scores uncalibrated until they have been chosen.
+    The gate is shut, thresholds are out of reach and scores uncalibrated until they have been chosen.
     """
     kept = np.abs(weights) >= least
-    rows = np.flatnonzero(kept.any(axis=1))
-    kept = kept[rows]
     return Artefact(
         risks=risks,
-        features=tuple(features[row] for row in rows),
+        features=tuple(features),
         starts=np.concatenate(([0], np.cumsum(kept.sum(axis=1)))).astype(np.uint32),
         columns=np.nonzero(kept)[1].astype(np.uint8),
-        values=weights[rows][kept].astype(np.float16),
+        values=weights[kept].astype(np.float16),
+        gate=np.zeros(len(features)),
         bias=bias.astype(np.float64),
         threshold=np.full(len(risks), 1e6),
         slope=np.ones(len(risks)),
         offset=np.zeros(len(risks)),
+    )
+
+
+def without_idle_features(artefact: Artefact) -> Artefact:
+    """The same classifier without n-grams that have neither a weight nor a part in the gate."""
+    sizes = np.diff(artefact.starts.astype(np.int64))
+    used = np.flatnonzero((sizes > 0) | (artefact.gate > 0))
+    return replace(
+        artefact,
+        features=tuple(artefact.features[i] for i in used),
+        starts=np.concatenate(([0], np.cumsum(sizes[used]))).astype(np.uint32),
+        gate=artefact.gate[used],
     )
 
 
@@ -85,9 +101,12 @@ def write_artefact(path: Path, artefact: Artefact) -> str:
             "starts": artefact.starts,
             "columns": artefact.columns,
             "values": artefact.values,
-            **{name: getattr(artefact, name).astype(np.float32) for name in ("bias", "threshold", "slope", "offset")},
+            **{
+                name: getattr(artefact, name).astype(np.float32)
+                for name in ("gate", "bias", "threshold", "slope", "offset")
+            },
         },
-        metadata={"kind": "opcgate-risk-classifier", "version": "1"},
+        metadata={"kind": "opcgate-risk-classifier 1"},  # one entry: the library writes several in any order
     )
     path.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
@@ -123,6 +142,7 @@ def _parse(tensors: dict[str, npt.NDArray[np.generic]], digest: str) -> Artefact
         starts=tensors["starts"].astype(np.uint32),
         columns=tensors["columns"].astype(np.uint8),
         values=tensors["values"].astype(np.float16),
+        gate=tensors["gate"].astype(np.float64),
         bias=tensors["bias"].astype(np.float64),
         threshold=tensors["threshold"].astype(np.float64),
         slope=tensors["slope"].astype(np.float64),
@@ -142,10 +162,10 @@ def _check(artefact: Artefact) -> None:
         raise ValueError("columns and values do not fit starts")
     if any(len(one) != len(artefact.risks) for one in numbers) or (artefact.columns >= len(artefact.risks)).any():
         raise ValueError("the numbers do not fit the risks")
-    if not all(np.isfinite(one).all() for one in (*numbers, artefact.values)):
+    if not all(np.isfinite(one).all() for one in (*numbers, artefact.values, artefact.gate)):
         raise ValueError("a number is not finite")
-    if (artefact.threshold <= artefact.bias).any():
-        raise ValueError("a threshold is not above its bias, so everything would be reported")
+    if len(artefact.gate) != len(artefact.features) or (artefact.gate < 0).any() or not artefact.gate.any():
+        raise ValueError("the gate does not fit the features")
     if len(set(artefact.features)) != len(artefact.features) or "" in artefact.features:
         raise ValueError("features are empty or repeated")
 

@@ -1,8 +1,8 @@
-"""The risk classifier: which of the 31 risks a sentence plainly carries. Small, offline, exact about its speed.
+"""The risk classifier: which of the 31 risks a sentence plainly carries. Small, offline, in two steps.
 
-A sentence's score for a risk is a sum: the risk's bias and the weights of the character n-grams that stand in the
-sentence. Most sentences are settled by screening: one automaton finds the n-grams that speak for a risk, and unless
-their weights alone could lift some risk to its threshold nothing can, because all other weights are negative.
+A gate first: a few thousand character n-grams that ordinary text seldom has, each with a positive weight. Where their
+sum stays below 1 nothing is reported, and most sentences end here. Behind the gate every n-gram counts, for and
+against: a sentence's score for a risk is the risk's bias and the sum of the weights of the n-grams that stand in it.
 """
 
 import re
@@ -18,7 +18,6 @@ MAX_SENTENCE = 256
 """Longer texts are scored in pieces of so many characters, because sums of weights grow with length."""
 
 _SENTENCE = re.compile(rf"[^。!?;\n]{{1,{MAX_SENTENCE}}}[。!?;\n]?")
-_ROUNDING = 1e-4  # sums in another order differ in their last digits: screening must not be the stricter one
 
 
 class RiskClassifier:
@@ -27,16 +26,15 @@ class RiskClassifier:
     def __init__(self, artefact: Artefact) -> None:
         self.risks = artefact.risks
         self.digest = artefact.digest
-        self._bias = artefact.bias
-        self._threshold = artefact.threshold
+        self._bias = artefact.bias.astype(np.float32)
+        self._threshold = artefact.threshold.astype(np.float32)
         self._slope = artefact.slope
         self._offset = artefact.offset
         self._weights = artefact.weights()
         self._find = ahocorasick_rs.AhoCorasick(artefact.features).find_matches_as_indexes
-        lift = _lift(self._weights, artefact.threshold - artefact.bias)
-        speaking = np.flatnonzero(lift)
-        self._screen = ahocorasick_rs.AhoCorasick([artefact.features[i] for i in speaking]).find_matches_as_indexes
-        self._lift: list[float] = lift[speaking].tolist()
+        guarding = np.flatnonzero(artefact.gate)
+        self._screen = ahocorasick_rs.AhoCorasick([artefact.features[i] for i in guarding]).find_matches_as_indexes
+        self._gate: list[float] = artefact.gate[guarding].tolist()
 
     @classmethod
     def load(cls, path: Path) -> "RiskClassifier":
@@ -47,16 +45,18 @@ class RiskClassifier:
         """The risks of a folded sentence with their calibrated scores, the strongest first; mostly none."""
         if len(sentence) > MAX_SENTENCE:
             return self._judge_pieces(sentence)
-        lift = self._lift
+        return self._judge_behind_gate(sentence) if self.gate(sentence) >= 1.0 else []
+
+    def gate(self, folded: str) -> float:
+        """What the gate's n-grams add up to, each as often as it stands there; at 1 it opens."""
+        weights = self._gate
         total = 0.0
-        for index, _, _ in self._screen(sentence, overlapping=True):
-            total += lift[index]
-        if total < 1.0 - _ROUNDING:
-            return []
-        return self._judge_fully(sentence)
+        for index, _, _ in self._screen(folded, overlapping=True):
+            total += weights[index]
+        return total
 
     def scores(self, text: str) -> dict[str, float]:
-        """Calibrated scores from 0 to 1 of all risks; of a text of several sentences each risk's highest."""
+        """Calibrated scores from 0 to 1 of all risks, gate or no gate; of several sentences each risk's highest."""
         pieces = sentences(fold(text)) or [""]
         margins = np.max([self._margins(piece) for piece in pieces], axis=0)
         return dict(zip(self.risks, self._calibrated(margins).tolist(), strict=True))
@@ -68,18 +68,18 @@ class RiskClassifier:
                 best[risk] = max(score, best.get(risk, 0.0))
         return sorted(best.items(), key=lambda found: (-found[1], found[0]))
 
-    def _judge_fully(self, sentence: str) -> list[tuple[str, float]]:
-        """What `judge` says without screening."""
+    def _judge_behind_gate(self, sentence: str) -> list[tuple[str, float]]:
         margins = self._margins(sentence)
-        found = np.flatnonzero(margins >= self._threshold)
-        if not len(found):
+        reached = margins >= self._threshold
+        if not reached.any():
             return []
+        found = np.flatnonzero(reached)
         scores = self._calibrated(margins)
         return [(self.risks[i], float(scores[i])) for i in sorted(found, key=lambda i: (-scores[i], i))]
 
     def _margins(self, folded: str) -> Floats:
-        hits = sorted({index for index, _, _ in self._find(folded, overlapping=True)})
-        margins: Floats = self._bias + self._weights[hits].sum(axis=0)
+        hits = sorted({index for index, _, _ in self._find(folded, overlapping=True)})  # sums depend on the order
+        margins: Floats = np.add.reduce(self._weights.take(np.array(hits, np.intp), 0), 0) + self._bias
         return margins
 
     def _calibrated(self, margins: Floats) -> Floats:
@@ -89,12 +89,3 @@ class RiskClassifier:
 def sentences(folded: str) -> list[str]:
     """A folded text cut where the sentence scanner cuts: at 。 ! ? ; and line breaks, and after 256 characters."""
     return _SENTENCE.findall(folded)
-
-
-def _lift(weights: Floats, distance: Floats) -> Floats:
-    """For each n-gram the greatest share of a risk's distance to its threshold that it covers; 0 if of none.
-
-    If the shares of all n-grams found stay below 1, no risk reaches its threshold.
-    """
-    share: Floats = np.maximum(weights, 0.0) / distance
-    return np.asarray(share.max(axis=1))

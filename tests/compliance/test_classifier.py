@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +14,16 @@ from typer.testing import CliRunner
 import configs
 from compliance.classifier.artefact import SHIPPED, Artefact, read_artefact, sparse, write_artefact
 from compliance.classifier.cli import classifier as app
-from compliance.classifier.model import MAX_SENTENCE, RiskClassifier
+from compliance.classifier.model import MAX_SENTENCE, RiskClassifier, sentences
 from compliance.classifier.recipe.blocks import DATA, load_blocks
 from compliance.classifier.recipe.build import build, evaluate
 from compliance.classifier.recipe.features import incidence, ngrams
 from compliance.classifier.recipe.fit import Corpus, Recipe
+from compliance.classifier.recipe.gate import Gating
 from compliance.classifier.recipe.measure import Scores
 from compliance.classifier.recipe.sentences import Counts
 from compliance.classifier.recipe.tables import read_table
+from compliance.classifier.recipe.training import Penalty
 from compliance.taxonomy import load_taxonomy
 from compliance.unicode import fold
 from compliance.verdict import RulesError
@@ -35,6 +38,7 @@ MINIATURE = Recipe(
     least_sentences=2,
     steps=10,
     least_weight=0.01,
+    gate=Gating(Penalty(l1=1e-6, per_length=(1.0, 1.0, 1.0, 1.0), common=0.0), steps=10, least_weight=0.001),
 )
 TEXTS = [fold(row["text"]) for name in ("classifier_harmful", "classifier_benign") for row in read_cases(name)]
 
@@ -42,6 +46,11 @@ TEXTS = [fold(row["text"]) for name in ("classifier_harmful", "classifier_benign
 @pytest.fixture(scope="module")
 def shipped() -> RiskClassifier:
     return RiskClassifier.load(SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def artefact() -> Artefact:
+    return read_artefact(SHIPPED)
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +70,8 @@ def test_tables_cover_every_risk() -> None:
 
 
 def test_harm_is_found(harmful: Scores) -> None:
-    assert harmful.caught / harmful.harmful >= 0.60
-    assert harmful.hit / harmful.carried >= 0.58
+    assert harmful.caught / harmful.harmful >= 0.45
+    assert harmful.hit / harmful.carried >= 0.44
 
 
 def test_reported_risks_are_the_right_ones(harmful: Scores) -> None:
@@ -70,34 +79,56 @@ def test_reported_risks_are_the_right_ones(harmful: Scores) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "most"), [("classifier_benign", 0.02), ("ordinary", 0.0), ("ordinary_independent", 0.005)]
+    ("table", "most"),
+    [("classifier_benign", 0.015), ("ordinary_business", 0.003), ("ordinary", 0.0), ("ordinary_independent", 0.005)],
 )
 def test_talk_about_crime_and_business_passes(shipped: RiskClassifier, table: str, most: float) -> None:
     scores = evaluate(shipped, [CASES / f"{table}.jsonl"])
     assert scores.false_alarms / scores.harmless <= most
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(st.one_of(st.sampled_from(TEXTS), st.text(max_size=20)), max_size=4))
-def test_screening_loses_nothing(shipped: RiskClassifier, parts: list[str]) -> None:
+def _by_hand(artefact: Artefact, text: str) -> list[tuple[str, float]]:
+    """The model as the card states it, without an automaton: every n-gram looked for in every place."""
+    gate = sum(
+        artefact.gate[i] * sum(text.startswith(feature, at) for at in range(len(text)))
+        for i, feature in enumerate(artefact.features)
+        if artefact.gate[i] and feature in text
+    )
+    if gate < 1.0:
+        return []
+    rows = [i for i, feature in enumerate(artefact.features) if feature in text]
+    margins = artefact.bias + artefact.weights()[rows].sum(axis=0, dtype=np.float64)
+    scores = 1 / (1 + np.exp(-(artefact.slope * margins + artefact.offset)))
+    found = [(risk, scores[i]) for i, risk in enumerate(artefact.risks) if margins[i] >= artefact.threshold[i]]
+    return sorted(found, key=lambda one: -one[1])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(TEXTS), st.text(max_size=20)), max_size=3))
+def test_screening_and_scoring_are_exact(artefact: Artefact, shipped: RiskClassifier, parts: list[str]) -> None:
     text = fold("".join(parts))[:MAX_SENTENCE]
-    assert shipped.judge(text) == shipped._judge_fully(text)
+    expected = _by_hand(artefact, text)
+    assert [risk for risk, _ in shipped.judge(text)] == [risk for risk, _ in expected]
+    assert [score for _, score in shipped.judge(text)] == pytest.approx([score for _, score in expected], abs=1e-4)
 
 
-def test_screening_loses_nothing_where_thresholds_are_low(shipped: RiskClassifier) -> None:
-    artefact = read_artefact(SHIPPED)
-    nervous = RiskClassifier(replace(artefact, threshold=artefact.bias + 1.0))
-    found = [nervous.judge(text) for text in TEXTS]
-    assert found == [nervous._judge_fully(text) for text in TEXTS]
-    assert sum(map(bool, found)) > len(TEXTS) / 2
+def test_the_gate_opens_for_harm_and_stays_shut_for_most_ordinary_text(shipped: RiskClassifier) -> None:
+    def opened(table: str) -> float:
+        texts = [fold(row["text"]) for row in read_cases(table)]
+        return sum(shipped.gate(text) >= 1.0 for text in texts) / len(texts)
+
+    assert opened("classifier_harmful") >= 0.60
+    assert opened("ordinary_independent") <= 0.03
 
 
-def test_scores_are_sums_over_the_ngrams(shipped: RiskClassifier) -> None:
-    artefact = read_artefact(SHIPPED)
-    rows = incidence(TEXTS, artefact.features)
+def test_scores_are_sums_over_the_ngrams(artefact: Artefact, shipped: RiskClassifier) -> None:
+    texts = [text for text in TEXTS if sentences(text) == [text]]
+    rows = incidence(texts, artefact.features)
     weights = artefact.weights()
-    for text, low, high in zip(TEXTS, rows.starts[:-1], rows.starts[1:], strict=True):
-        np.testing.assert_allclose(shipped._margins(text), artefact.bias + weights[rows.columns[low:high]].sum(axis=0))
+    for text, low, high in zip(texts, rows.starts[:-1], rows.starts[1:], strict=True):
+        margins = artefact.bias + weights[rows.columns[low:high]].sum(axis=0)
+        expected = 1 / (1 + np.exp(-(artefact.slope * margins + artefact.offset)))
+        np.testing.assert_allclose(list(shipped.scores(text).values()), expected, atol=1e-4)
 
 
 def test_reported_scores_are_those_of_the_moderation_view(shipped: RiskClassifier) -> None:
@@ -153,9 +184,9 @@ def test_the_card_is_of_the_shipped_file(shipped: RiskClassifier) -> None:
     assert SHIPPED.stat().st_size < 2_000_000
 
 
-def _small(**change: object) -> Artefact:
+def _small(**change: Any) -> Artefact:
     made = sparse(("ip", "privacy"), ["偷拍", "高仿"], np.array([[0.0, 3.0], [2.0, -1.0]]), np.array([-2.0, -2.0]), 0.1)
-    return replace(made, threshold=np.array([0.0, 0.5]), **change)
+    return replace(made, threshold=np.array([0.0, 0.5]), **{"gate": np.array([1.0, 0.4]), **change})
 
 
 def test_a_written_file_reads_back(tmp_path: Path) -> None:
@@ -164,6 +195,8 @@ def test_a_written_file_reads_back(tmp_path: Path) -> None:
     small = RiskClassifier.load(path)
     assert [risk for risk, _ in small.judge("偷拍")] == ["privacy"]
     assert small.judge("偷拍高仿") == [("ip", pytest.approx(0.5))]
+    assert small.judge("高仿") == []
+    assert [risk for risk, _ in small.judge("高仿高仿高仿")] == ["ip"]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +207,9 @@ def test_a_written_file_reads_back(tmp_path: Path) -> None:
         {"columns": np.array([0, 1, 9], np.uint8)},
         {"values": np.array([1, np.inf, 1], np.float16)},
         {"bias": np.array([np.nan, 0.0])},
-        {"bias": np.array([1.0, 0.0])},
+        {"gate": np.array([1.0])},
+        {"gate": np.array([1.0, -1.0])},
+        {"gate": np.array([0.0, 0.0])},
         {"slope": np.array([1.0])},
         {"features": ("偷拍", "偷拍")},
     ],

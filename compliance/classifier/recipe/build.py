@@ -31,6 +31,7 @@ def build(
         "digest": digest,
         "bytes": f"{out.stat().st_size:,}",
         "features": f"{len(shipped.features):,}",
+        "gate": f"{int((shipped.gate > 0).sum()):,}",
         "weights": f"{len(shipped.values):,}",
         "blocks": f"{_blocks(corpus):,}",
         "data_digest": _digest(data),

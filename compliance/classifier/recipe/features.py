@@ -18,12 +18,22 @@ class Incidence:
     columns: npt.NDArray[np.int64]
     width: int
 
+    @property
+    def height(self) -> int:
+        return len(self.starts) - 1
+
     def transposed(self) -> "Incidence":
         """The same matrix, rows and columns exchanged."""
-        rows = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+        rows = np.repeat(np.arange(self.height), np.diff(self.starts))
         order = np.argsort(self.columns, kind="stable")
         counts = np.bincount(self.columns, minlength=self.width)
-        return Incidence(np.concatenate(([0], np.cumsum(counts))), rows[order], len(self.starts) - 1)
+        return Incidence(np.concatenate(([0], np.cumsum(counts))), rows[order], self.height)
+
+
+def stacked(above: Incidence, below: Incidence) -> Incidence:
+    """The rows of both, one above the other."""
+    starts = np.concatenate((above.starts, above.starts[-1] + below.starts[1:]))
+    return Incidence(starts, np.concatenate((above.columns, below.columns)), above.width)
 
 
 def candidates(sentences: Iterable[str], least: int) -> list[str]:

@@ -1,17 +1,18 @@
 """From sentences to an artefact, in the order in which it happens."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from compliance.classifier.artefact import Artefact, sparse
+from compliance.classifier.artefact import Artefact, sparse, without_idle_features
 from compliance.classifier.recipe.blocks import Blocks, Part
 from compliance.classifier.recipe.features import candidates, incidence
+from compliance.classifier.recipe.gate import Gating, fit_gate
 from compliance.classifier.recipe.sentences import Counts, Sentence, make_sentences
 from compliance.classifier.recipe.thresholds import Demand, calibrate, choose_threshold
-from compliance.classifier.recipe.training import Emphasis, Penalty, train
+from compliance.classifier.recipe.training import Emphasis, Penalty, costs, train
 
 Progress = Callable[[str, float], None]
 """Told the name of a stage and the share of it that is done."""
@@ -22,14 +23,15 @@ class Recipe:
     """Every number that decides the weights."""
 
     seed: int = 7
-    training: Counts = Counts(harmful=900, near_miss=1200, ordinary=4000)
-    held_out: Counts = Counts(harmful=200, near_miss=300, ordinary=1500)
-    least_sentences: int = 6  # that an n-gram must stand in to be a candidate
-    penalty: Penalty = Penalty(l1=3e-6, per_length=(8.0, 1.0, 1.2, 1.5), common=100.0)
-    emphasis: Emphasis = Emphasis(carries=4.0, other_risk=0.05)
+    training: Counts = field(default=Counts(harmful=800, near_miss=1000, ordinary=4000))
+    held_out: Counts = field(default=Counts(harmful=200, near_miss=300, ordinary=1500))
+    least_sentences: int = 5  # that an n-gram must stand in to be a candidate
+    penalty: Penalty = field(default=Penalty(l1=2e-6, per_length=(3.0, 1.0, 1.2, 1.5), common=300.0))
+    emphasis: Emphasis = field(default=Emphasis(carries=4.0, other_risk=0.05))
     steps: int = 150
     least_weight: float = 0.05
-    demand: Demand = Demand(precision=0.97, near_misses=0.01, floor=1.0, ceiling=2.5)
+    gate: Gating = field(default_factory=Gating)
+    demand: Demand = field(default=Demand(precision=0.97, near_misses=0.01, floor=0.8, ceiling=1.2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,22 @@ def fit(corpus: Corpus, part: Part, recipe: Recipe, progress: Progress) -> Artef
     texts = [one.text for one in sentences]
     features = candidates(texts, recipe.least_sentences)
     rows = incidence(texts, features)
-    lengths = np.array([len(feature) for feature in features])
+    ordinary = corpus.sentences(part, replace(recipe.training, harmful=0, near_miss=0), recipe.seed)
+    ordinary_texts = [one.text for one in ordinary]
+    ordinary_rows = incidence(ordinary_texts, features)
     weights = train(
         rows,
         labels(sentences, corpus.ids),
-        lengths,
-        recipe.penalty,
+        costs(features, ordinary_rows, recipe.penalty),
         recipe.emphasis,
         recipe.steps,
         lambda step: progress(f"weights ({part})", step / recipe.steps),
     )
-    return sparse(corpus.ids, features, weights.weight, weights.bias, recipe.least_weight)
+    progress(f"gate ({part})", 0.0)
+    harmful_rows = incidence([one.text for one in sentences if one.risks], features)
+    gate = fit_gate(harmful_rows, ordinary_rows, costs(features, ordinary_rows, recipe.gate.penalty), recipe.gate)
+    made = sparse(corpus.ids, features, weights.weight, weights.bias, recipe.least_weight)
+    return without_idle_features(replace(made, gate=gate))
 
 
 def with_thresholds(artefact: Artefact, corpus: Corpus, recipe: Recipe) -> Artefact:

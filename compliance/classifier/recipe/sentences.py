@@ -11,6 +11,7 @@ _HARMFUL = (("say", "", 50), ("ask", "do", 25), ("sly", "do", 10), ("write", "te
 _NEAR_MISS = (("fine", "", 55), ("about", "do", 33), ("about_text", "text", 12))
 _ORDINARY = (("say", "", 70), ("ask", "do", 15), ("write", "text", 15))
 _JOINED = 0.5  # of the ordinary sentences, and half of that of the harmful ones, once more with others
+_USUAL_SIZE = 100  # patterns of a risk's file
 _TRIES = 4  # draws per wanted sentence: small lists run out of new ones
 
 
@@ -43,20 +44,26 @@ def make_sentences(
     near_misses: list[str] = []
     plain: list[str] = []
     for blocks in risks:
-        rng = random.Random(f"{seed} {part} {blocks.name}")
-        for text in _draw(blocks, _HARMFUL, part, counts.harmful, rng):
+        rng = random.Random(f"{seed} {part} {blocks.name}")  # noqa: S311 - seeded on purpose
+        for text in _draw(blocks, _HARMFUL, part, _share_of(counts.harmful, blocks), rng):
             harmful[text] = harmful.get(text, frozenset()) | {blocks.name}
         near_misses += _draw(blocks, _NEAR_MISS, part, counts.near_miss, rng)
     for blocks in ordinary:
-        rng = random.Random(f"{seed} {part} {blocks.name}")
+        rng = random.Random(f"{seed} {part} {blocks.name}")  # noqa: S311 - seeded on purpose
         plain += _draw(blocks, _ORDINARY, part, counts.ordinary, rng)
-    rng = random.Random(f"{seed} {part} joined")
+    rng = random.Random(f"{seed} {part} joined")  # noqa: S311 - seeded on purpose
     harmless = dict.fromkeys([*near_misses, *plain, *_long_harmless(near_misses, plain, rng)])
     harmful |= dict(_long_harmful(harmful, plain, rng))
     return [
         *(Sentence(text, found) for text, found in harmful.items() if text not in harmless),
         *(Sentence(text, frozenset()) for text in harmless if text not in harmful),
     ]
+
+
+def _share_of(count: int, blocks: Blocks) -> int:
+    """More sentences for a risk of many kinds (other_illegal), fewer for a narrow one."""
+    size = sum(len(blocks.of(name, "all")) for name in ("say", "do", "text"))
+    return round(count * min(3.0, max(0.7, size / _USUAL_SIZE)))
 
 
 def _long_harmless(near_misses: list[str], plain: list[str], rng: random.Random) -> Iterator[str]:

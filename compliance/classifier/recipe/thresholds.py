@@ -22,7 +22,7 @@ class Demand:
 
 
 def choose_threshold(harmful: Floats, ordinary: Floats, near_misses: Floats, demand: Demand) -> float:
-    """The lowest threshold that meets the demand, from one risk's log-odds on each kind of sentence; else the ceiling."""
+    """The lowest threshold that meets the demand, else the ceiling, from one risk's log-odds of each kind."""
     for threshold in np.unique(np.clip(harmful, demand.floor, demand.ceiling)):
         found, wrong = (harmful >= threshold).sum(), (ordinary >= threshold).sum()
         tolerable = (near_misses >= threshold).mean() <= demand.near_misses if len(near_misses) else True

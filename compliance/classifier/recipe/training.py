@@ -3,7 +3,7 @@
 Full-batch FISTA on one thread: no randomness, so the same sentences give the same weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +18,27 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Penalty:
-    """What a weight costs. A feature that many harmless sentences have costs more where it speaks for harm:
-    it would make the screening of ordinary text slow."""
+    """What a weight costs: `l1` times a factor for the n-gram's length. One that speaks for harm costs `common` times
+    its share of ordinary sentences more, because it would be found in clean text and make screening slow."""
 
     l1: float
     per_length: tuple[float, ...]
     common: float
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a unit of weight costs per feature, by its sign."""
+
+    speaking_for: Floats
+    speaking_against: Floats
+
+
+def costs(features: Sequence[str], ordinary: Incidence, penalty: Penalty) -> Costs:
+    """The features' costs; `ordinary` says which of them ordinary sentences have."""
+    base = penalty.l1 * np.array([penalty.per_length[len(feature) - 1] for feature in features])
+    share = np.bincount(ordinary.columns, minlength=ordinary.width) / ordinary.height
+    return Costs((base * (1 + penalty.common * share)).astype(np.float32), base.astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +60,18 @@ class Weights:
 def train(
     rows: Incidence,
     labels: npt.NDArray[np.bool_],
-    lengths: npt.NDArray[np.int64],
-    penalty: Penalty,
+    costs: Costs,
     emphasis: Emphasis,
     steps: int,
     progress: Callable[[int], None],
 ) -> Weights:
-    """Minimise the weighted loss; `lengths` are the features' n-gram lengths."""
+    """Minimise the weighted loss plus the weights' costs."""
     torch.set_num_threads(1)
     target = torch.from_numpy(labels).float()
     counts = _counts(labels, emphasis)
-    spoken_for = _l1(rows, labels, lengths, penalty)
-    spoken_against = penalty.l1 * torch.from_numpy(np.array(penalty.per_length, np.float32)[lengths - 1])[:, None]
+    spoken_for, spoken_against = (
+        torch.from_numpy(cost)[:, None] for cost in (costs.speaking_for, costs.speaking_against)
+    )
     forward, backward = _product(rows), _product(rows.transposed())
     step = 1.0 / _lipschitz(forward, backward, rows.width, float(counts.max()), len(target))
     weight = torch.zeros(rows.width, labels.shape[1])
@@ -80,17 +95,6 @@ def _counts(labels: npt.NDArray[np.bool_], emphasis: Emphasis) -> torch.Tensor:
     return torch.from_numpy(
         np.where(labels, emphasis.carries, np.where(harmful, emphasis.other_risk, 1.0)).astype(np.float32)
     )
-
-
-def _l1(
-    rows: Incidence, labels: npt.NDArray[np.bool_], lengths: npt.NDArray[np.int64], penalty: Penalty
-) -> torch.Tensor:
-    """The penalty of weights that speak for a risk."""
-    harmless = ~labels.any(axis=1)
-    in_harmless = np.repeat(harmless, np.diff(rows.starts))
-    share = np.bincount(rows.columns[in_harmless], minlength=rows.width) / max(1, int(harmless.sum()))
-    cost = penalty.l1 * np.array(penalty.per_length)[lengths - 1] * (1 + penalty.common * share)
-    return torch.from_numpy(cost.astype(np.float32))[:, None]
 
 
 def _product(matrix: Incidence) -> Callable[[torch.Tensor], torch.Tensor]:
