@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from compliance.injection.rules import Pattern, Rule
-from compliance.injection.words import View, WordFinder, any_of
+from compliance.injection.words import MAX_BETWEEN, View, WordFinder, any_of
 
 BEFORE = 12
 """So many characters before a match are searched for what makes it harmless."""
@@ -30,16 +30,23 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chain:
-    """A pattern compiled. A match ends where the first of its last words ends, so that it is known early."""
+    """A pattern compiled. A match ends where the first of its last words ends, so that it is known early.
+
+    `widest` is more than the length of any match.
+    """
 
     rule: Rule
     parts: tuple[WordFinder, ...]
     gaps: tuple[int, ...]
     harmless: re.Pattern[str]
     across: bool
+    widest: int
 
     def read(self, start: int, text: "Places") -> int | None:
         """Where the match that begins at `start` ends; None: there is no match; `OPEN`: not known yet."""
+        decided = text.final or start + self.widest < len(text.window)
+        if decided and not all(map(text.of, self.parts[1:])):
+            return None
         ends = text.ends_at(self.parts[0], start)
         for part, gap in zip(self.parts[1:], self.gaps, strict=True):
             ends = self._next(ends, part, gap, text)
@@ -121,7 +128,8 @@ class Chains:
         self.of_first: dict[WordFinder, list[Chain]] = {}
         for one in patterns:
             parts = tuple(map(finder, one.parts))
-            chain = Chain(one.rule, parts, one.gaps, any_of(one.unless_before), one.across_sentences)
+            widest = sum(one.gaps) + sum((2 + MAX_BETWEEN) * max(map(len, words)) for words in one.parts)
+            chain = Chain(one.rule, parts, one.gaps, any_of(one.unless_before), one.across_sentences, widest)
             self.of_first.setdefault(parts[0], []).append(chain)
         firsts = dict.fromkeys(word for part in self.of_first for word in part.words)
         self.first = finder(tuple(firsts)) if firsts else None
