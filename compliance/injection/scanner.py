@@ -63,7 +63,7 @@ class InjectionScan:
         begun: Collection[tuple[int, WordFinder]] = ()
         if size - seen > FEW:
             begun = self._chains.begun(window, alive[0] if alive else seen, seen)
-            alive += range(max(seen, size - LONGEST), size)
+            alive += range(size if final else max(seen, size - LONGEST), size)
         elif seen < size:
             alive += [start for start in range(seen, size) if window[start] in first.firsts]
             begun = self._chains.begun(window, alive[0], seen) if alive else ()
