@@ -70,8 +70,8 @@ def test_tables_cover_every_risk() -> None:
 
 
 def test_harm_is_found(harmful: Scores) -> None:
-    assert harmful.caught / harmful.harmful >= 0.45
-    assert harmful.hit / harmful.carried >= 0.44
+    assert harmful.caught / harmful.harmful >= 0.43
+    assert harmful.hit / harmful.carried >= 0.42
 
 
 def test_reported_risks_are_the_right_ones(harmful: Scores) -> None:

@@ -16,7 +16,7 @@ class Gating:
     penalty: Penalty = field(default=Penalty(l1=1e-5, per_length=(100.0, 2.0, 1.0, 1.0), common=10000.0))
     steps: int = 100
     least_weight: float = 0.16
-    recall: float = 0.9
+    recall: float = 0.84
 
 
 def fit_gate(harmful: Incidence, ordinary: Incidence, cost: Costs, gating: Gating) -> npt.NDArray[np.floating]:
