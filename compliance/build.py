@@ -6,7 +6,12 @@ from functools import cache
 from pathlib import Path
 from typing import get_args
 
+import compliance
 import configs
+from compliance.classifier.artefact import SHIPPED
+from compliance.classifier.judge import TYPE as SENTENCE
+from compliance.classifier.judge import RiskJudge
+from compliance.classifier.model import RiskClassifier
 from compliance.entities import ENTITY_TYPES
 from compliance.entities.finder import EntityFinder
 from compliance.entities.judge import EntityJudge, entity_meanings
@@ -56,7 +61,8 @@ def build_rules(settings: ComplianceSettings) -> RuleBook:
     taxonomy = load_taxonomy(_TAXONOMY)
     lexicon = load_lexicon(settings.lexicons, settings.allow_lists, taxonomy.ids)
     injection = load_injection_rules(injection_file(settings), taxonomy.ids)
-    parts = Parts(TermLibrary(lexicon), KeywordMeanings(), EntityFinder(load_model()), injection)
+    classifier = RiskClassifier.load(SHIPPED)
+    parts = Parts(TermLibrary(lexicon), KeywordMeanings(), EntityFinder(load_model()), injection, classifier)
     return RuleBook(policy_shelf(settings), parts.scanners, _version(settings), settings.deadline_seconds)
 
 
@@ -67,7 +73,7 @@ def policy_shelf(settings: ComplianceSettings) -> Shelf:
 
 def known_to_policies() -> Known:
     """The risks of the taxonomy, and the types that scanners report."""
-    types = {"keyword", *PII_TYPES, *ENTITY_TYPES, *INJECTION_TYPES}
+    types = {"keyword", SENTENCE, *PII_TYPES, *ENTITY_TYPES, *INJECTION_TYPES}
     return Known(load_taxonomy(_TAXONOMY).ids, frozenset(types))
 
 
@@ -89,6 +95,7 @@ class Parts:
     meanings: "KeywordMeanings"
     finder: EntityFinder
     injection: InjectionRules
+    classifier: RiskClassifier
 
     def scanners(self, policy: Policy, direction: Direction) -> list[Scanner]:
         """The scanners of one direction that the policy has not switched off."""
@@ -101,6 +108,8 @@ class Parts:
             scanners.append(_injection(self.injection, policy, direction))
         if policy.enabled(EntityJudge.name):
             scanners += _entities(self.finder, policy, direction)
+        if policy.enabled(RiskJudge.name):
+            scanners += _classifier(self.classifier, policy, direction)
         return scanners
 
 
@@ -196,6 +205,30 @@ def _entities(finder: EntityFinder, policy: Policy, direction: Direction) -> lis
     return [SentenceScanner(EntityJudge(finder, meanings), hold)]
 
 
+def _classifier(classifier: RiskClassifier, policy: Policy, direction: Direction) -> list[Scanner]:
+    """A statistical judgement is of medium severity: whoever wants it to block says so in a policy."""
+    meanings: dict[str, Meaning] = {}
+    for risk in classifier.risks:
+        action = policy.action(direction, risk, "medium", SENTENCE, RiskJudge.name)
+        if action is not Action.allow:
+            meanings[risk] = Meaning(
+                scanner=RiskJudge.name,
+                type=SENTENCE,
+                risk=risk,
+                severity="medium",
+                rule=f"classifier.{risk}",
+                why=f"a sentence that the classifier {classifier.digest[:12]} takes for {risk}",
+                action=action,
+                placeholder=policy.placeholder(SENTENCE),
+                strength=0,
+            )
+    if not meanings:
+        return []
+    actions = {meaning.action for meaning in meanings.values()}
+    hold = "strict" if any(action.hides for action in actions) else policy.hold(RiskJudge.name)
+    return [SentenceScanner(RiskJudge(classifier, meanings), "cutoff" if actions == {Action.flag} else hold)]
+
+
 def _version(settings: ComplianceSettings) -> str:
     """A digest of everything besides the policies that decides a verdict."""
     digest = hashlib.sha256(RULES_VERSION.encode() + _loaded_once())
@@ -208,6 +241,12 @@ def _version(settings: ComplianceSettings) -> str:
 def _loaded_once() -> bytes:
     """A digest of the shipped tables that a process reads once and keeps: they change with a release."""
     digest = hashlib.sha256()
-    for path in sorted((_CONFIGS / "foldings").glob("*.tsv")):
+    package = Path(compliance.__file__).parent
+    learnt = (
+        SHIPPED,
+        *sorted((package / "entities" / "artefacts").iterdir()),
+        package / "entities" / "vocabulary.toml",
+    )
+    for path in (*sorted((_CONFIGS / "foldings").glob("*.tsv")), *learnt):
         digest.update(path.read_bytes())
     return digest.digest()

@@ -22,7 +22,10 @@ MAX_GAP = 8
 """So many separators may stand between two characters of a term."""
 
 MAX_REPEATS = 32
-"""So often may an inner character of a term be repeated."""
+"""So often may a character of a term be repeated."""
+
+MAX_EXTRA = 96
+"""So many separators and repeats may stand in one term altogether; it bounds what may have to be held back."""
 
 
 class Folding(IntFlag):
@@ -66,6 +69,13 @@ class FoldingTables:
         """Every character that can be written for a Latin letter, the letters among them."""
         others = (char for table in (self.looks, self.leet) for char, meant in table.items() if meant & _LETTERS)
         return "".join(sorted({*_LETTERS, *others}))
+
+    def meanings(self, written: str) -> list[tuple[str, Folding]]:
+        """Every character that a written one may stand for, and the disguise in which it does."""
+        number = self.numbers.get(written)
+        same = (form for form, value in self.numbers.items() if value == number) if number is not None else ()
+        candidates = {written, *self.looks.get(written, ()), *self.leet.get(written, ()), *same}
+        return [(meant, how) for meant in candidates if (how := self.between(written, meant)) is not None]
 
     def between(self, written: str, meant: str) -> Folding | None:
         """The disguise in which `written` stands for `meant`; None if it does not."""
@@ -141,5 +151,5 @@ _STROKES = "丨丶丿亅"  # strokes of characters, which nobody writes alone
 HARD = frozenset(',。!?;:\n\t\r"“”()《》[]【】「」…{}<>')
 """Separators that end a phrase: they join a term only where every gap of a term of three or more has one."""
 
-ODD = frozenset("~*_+=^`·•・丨丶丿亅")
+ODD = frozenset("~*_+=^`·•・|丨丶丿亅")
 """Separators that stand inside no word, so that one of them is enough to see a word cut apart (recruit~ment)."""

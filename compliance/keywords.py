@@ -5,11 +5,11 @@ Smoking; Chinese ends need none. A term inside an allowed word (大麻 in 大麻
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from compliance.deadline import Deadline
 from compliance.excuses import Excuse, excused, excused_in_disguise, inside_word, will_be_excused
-from compliance.foldings import Folding
+from compliance.foldings import MAX_REPEATS, Folding
 from compliance.matches import Match, Meaning
 from compliance.spelling import Alphabet
 from compliance.terms import CompiledTerms, Entry
@@ -87,7 +87,7 @@ class KeywordScan:
                     seen_as = view.view(region)
                 hits = view.find(seen_as, overlapping=True)
                 if hits:
-                    self._open += view.proposals(hits, region, first, seen)
+                    self._open += self._plainest(view.proposals(hits, region, first, seen))
         matches = self._settle(window, final) if self._open else []
         if final:
             self._alive = []
@@ -98,6 +98,19 @@ class KeywordScan:
         if self._open:
             undecided = min(undecided, min(one.start for one in self._open))
         return matches, undecided
+
+    def _plainest(self, proposals: Iterable[Proposal]) -> list[Proposal]:
+        """A place that is a term in several ways is in the one that takes the fewest disguises."""
+        known = {(one.start, one.end, one.entry): one for one in self._open}
+        fresh: dict[tuple[int, int, int], Proposal] = {}
+        for one in proposals:
+            key = (one.start, one.end, one.entry)
+            best = fresh.get(key) or known.get(key)
+            if best is None or one.used.bit_count() < best.used.bit_count():
+                fresh[key] = one
+        if not fresh.keys().isdisjoint(known):
+            self._open = [one for one in self._open if (one.start, one.end, one.entry) not in fresh]
+        return list(fresh.values())
 
     def _settle(self, window: str, final: bool) -> list[Match]:
         matches: list[Match] = []
@@ -157,8 +170,9 @@ class KeywordScan:
 
     def _may_begin(self, window: str, start: int) -> bool:
         beginning = window[start:]
-        if beginning in self._doubtful:
-            return self._is_needed(window, start, beginning)
+        if beginning in self._doubtful and not self._is_needed(window, start, beginning):
+            excused = frozenset(term.index for term in self._doubtful[beginning])
+            return any(view.may_begin(beginning, excused) for view in self._views)
         return self._may_begin_with(beginning)
 
     def _is_needed(self, window: str, start: int, beginning: str) -> bool:
@@ -171,14 +185,16 @@ class KeywordScan:
 
 
 def _run_start(window: str, start: int) -> int:
-    """Where the run of equal characters begins that `start` is in."""
-    while start > 0 and window[start - 1] == window[start]:
+    """Where the run of equal characters begins that `start` is in, as far as repeats are looked through."""
+    first = max(0, start - MAX_REPEATS - 1)
+    while start > first and window[start - 1] == window[start]:
         start -= 1
     return start
 
 
 def _run_end(window: str, end: int) -> int:
-    """Where the run of equal characters ends that the character before `end` is in."""
-    while end < len(window) and window[end] == window[end - 1]:
+    """Where the run of equal characters ends that the character before `end` is in, as far as it is looked through."""
+    last = min(len(window), end + MAX_REPEATS + 1)
+    while end < last and window[end] == window[end - 1]:
         end += 1
     return end

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from compliance.chartable import CharTable
-from compliance.foldings import HARD, MAX_GAP, MAX_REPEATS, ODD, Folding
+from compliance.foldings import HARD, MAX_EXTRA, MAX_GAP, MAX_REPEATS, ODD, Folding
 from compliance.unicode import is_word
 
 Between = Callable[[str, str], Folding | None]
@@ -39,24 +39,32 @@ class Spelling:
     allowed: Folding
     used: Folding
     alike: int  # so many characters must stand as they are, where homophones stand for the others
+    size: int  # characters of the term itself
     entry: int
 
 
 @dataclass(frozen=True, slots=True)
 class Alphabet:
-    """How one view of a text is made and read. `table` drops the separators."""
+    """How one view of a text is made and read. `table` drops the separators.
+
+    `meanings` lists what a written character may stand for; None where that is too many.
+    """
 
     table: CharTable
     between: Between
+    meanings: Callable[[str], list[tuple[str, Folding]]] | None = None
 
     def of(self, char: str) -> str:
         """What the view has for a character; empty for a separator."""
         return self.table.of(char)
 
     def spell(
-        self, text: str, entry: int, allowed: Folding, used: Folding = Folding.none, borders: int = 0
+        self, text: str, entry: int, allowed: Folding, used: Folding = Folding.none, borders: int = 0, size: int = 0
     ) -> Spelling:
-        """Write a folded text out. Bit i of `borders`: separators are free before character i although it is Latin."""
+        """Write a folded text out. Bit i of `borders`: separators are free before character i although it is Latin.
+
+        `size`: characters of the term that this is a way to write; the text's own unless given.
+        """
         chars: list[tuple[str, str, bool]] = []
         gap = ""
         for at, char in enumerate(text):
@@ -74,7 +82,7 @@ class Alphabet:
         )
         alike = len(letters) - len(letters) // 2 if Folding.homophones in allowed else 0
         lead = ends[0] + 1 if ends else 0
-        return Spelling(letters, lead, allowed, used, alike, entry)
+        return Spelling(letters, lead, allowed, used, alike, size or len(letters), entry)
 
     def read(self, window: str, start: int, spelling: Spelling) -> tuple[int, Folding] | None:
         """Where the spelling that begins at `start` ends and the disguises it is in; None if it is not there."""
@@ -96,7 +104,18 @@ class Alphabet:
 class _Reading:
     """A spelling that is being read: where it stands, and what that took so far."""
 
-    __slots__ = ("_alphabet", "_at", "_gaps", "_spelling", "_used", "_window", "_word_gaps", "alike", "unfinished")
+    __slots__ = (
+        "_alphabet",
+        "_at",
+        "_extra",
+        "_gaps",
+        "_spelling",
+        "_used",
+        "_window",
+        "_word_gaps",
+        "alike",
+        "unfinished",
+    )
 
     def __init__(self, alphabet: Alphabet, window: str, start: int, spelling: Spelling) -> None:
         self._alphabet = alphabet
@@ -106,6 +125,7 @@ class _Reading:
         self._used = spelling.used
         self._gaps = _Gaps()  # of the whole term
         self._word_gaps = _Gaps()  # inside the Latin word that is being read
+        self._extra = 0  # separators and repeats so far
         self.alike = 0
         self.unfinished = False
 
@@ -131,19 +151,20 @@ class _Reading:
     def _allow(self, gap: str, letter: Letter) -> bool:
         if gap == letter.gap:
             return bool(gap) or (self._gaps.add_empty() and (letter.free or self._word_gaps.add_empty()))
-        if Folding.separators not in self._spelling.allowed or len(gap) > MAX_GAP:
+        self._extra += len(gap)
+        if Folding.separators not in self._spelling.allowed or len(gap) > MAX_GAP or self._extra > MAX_EXTRA:
             return False
         self._used |= Folding.separators
         if not gap:
             return self._gaps.add_empty()
-        if self._is_hard(gap) and not (len(self._spelling.letters) >= 3 and self._gaps.add_doubtful()):
+        if self._is_hard(gap) and not (self._spelling.size >= 3 and self._gaps.add_doubtful()):
             return False
         return letter.free or ODD.issuperset(gap) or self._word_gaps.add_doubtful()
 
     def _is_hard(self, gap: str) -> bool:
         """Whether a gap ends a phrase. Short terms are guarded from list marks, all from the bars of a table."""
-        size = len(self._spelling.letters)
-        return not HARD.isdisjoint(gap) or (size < 4 and "、" in gap) or ("|" in gap and (size < 3 or gap != "|"))
+        size = self._spelling.size
+        return not HARD.isdisjoint(gap) or (size < 5 and "、" in gap) or ("|" in gap and (size < 3 or gap != "|"))
 
     def take(self, char: str) -> bool:
         """Read one character as `char`; False where it is written for no such one."""
@@ -157,17 +178,19 @@ class _Reading:
 
     def take_repeats(self, char: str) -> bool:
         """Read on over repeats of an inner character; False where there are too many or they may not be."""
+        written = self._window[self._at - 1]
         for count in range(MAX_REPEATS + 1):
             if not self.goes_on(char):
                 return True
-            if count == MAX_REPEATS or Folding.repeats not in self._spelling.allowed:
+            self._extra += 1
+            if count == MAX_REPEATS or self._extra > MAX_EXTRA or Folding.repeats not in self._spelling.allowed:
                 return False
             gap = self._gap(self._at)
             if gap and not self._allow(gap, _BETWEEN_REPEATS):
                 return False
             self._at += len(gap)
             self._used |= Folding.repeats
-            if self._alphabet.between(self._window[self._at], char) is None:
+            if self._alphabet.between(self._window[self._at], written) in (None, Folding.homophones):
                 return False
             self._at += 1
         return False

@@ -12,15 +12,18 @@ from typing import NamedTuple
 
 from compliance.chartable import CharTable
 from compliance.excuses import Excuse, excuses_of
-from compliance.foldings import MAX_GAP, Folding, FoldingTables, folding_tables
+from compliance.foldings import MAX_EXTRA, MAX_GAP, MAX_REPEATS, Folding, FoldingTables, folding_tables
 from compliance.pinyin import syllables
 from compliance.spelling import Alphabet
-from compliance.unicode import is_word
 from compliance.variants import Variant, latin, native
-from compliance.views import REMEMBERED, View
+from compliance.views import REMEMBERED, Kind, View
 
 SHORTEST_HEARD = 3
 """Shorter terms sound like too many other words."""
+
+
+MAX_REMEMBERED_SIZE = 64
+"""Longer beginnings are not remembered: they hardly ever come again."""
 
 
 class Wanted(NamedTuple):
@@ -48,7 +51,7 @@ class CompiledTerms:
 
     def __init__(self, wanted: Sequence[Wanted], allowed: Iterable[str]) -> None:
         tables = folding_tables()
-        self.plain = Alphabet(tables.skeleton, tables.between)
+        self.plain = Alphabet(tables.skeleton, tables.between, tables.meanings)
         excusable = frozenset(allowed)
         excuses = excuses_of(
             [one.text for one in wanted],
@@ -61,12 +64,13 @@ class CompiledTerms:
             for index, one in enumerate(wanted)
         ]
         live = [entry for entry in self.entries if entry.text not in excusable]
-        self.loose = any(not entry.bounded and is_word(entry.text[0]) for entry in live)
+        self.loose = any(not entry.bounded for entry in live)
         self.repeating = any(entry.repeats for entry in live)
         self.prefixes = frozenset(e.text[:size] for e in live for size in range(1, len(e.text)))
         self.views = [view for view in self._views(live, wanted, tables) if view]
         self._beginnings: dict[str, bool] = {}
-        self.reach = 2 + max((len(x.word) * (1 + MAX_GAP) for e in live for x in e.excuses), default=0)
+        longest_excuse = max((len(x.word) for e in live for x in e.excuses), default=0)
+        self.reach = 2 + MAX_REPEATS + longest_excuse + min(longest_excuse * MAX_GAP, MAX_EXTRA)
 
     def may_begin(self, beginning: str) -> bool:
         """Whether more text can make a term out of a beginning; texts repeat themselves, so answers are kept."""
@@ -75,33 +79,37 @@ class CompiledTerms:
             if len(self._beginnings) >= REMEMBERED:
                 self._beginnings.clear()
             known = beginning in self.prefixes or any(view.may_begin(beginning) for view in self.views)
-            self._beginnings[beginning] = known
+            if len(beginning) <= MAX_REMEMBERED_SIZE:
+                self._beginnings[beginning] = known
         return known
 
     def _views(self, live: Sequence[Entry], wanted: Sequence[Wanted], tables: FoldingTables) -> Iterator[View]:
-        allowed = [one.foldings for one in wanted]
         texts = [one.text for one in wanted]
+        kinds = [Kind(one.foldings, one.bounded, self._size(one.text)) for one in wanted]
         whole = [e.index for e in live if self.plain.of(e.text[0]) and self.plain.of(e.text[-1])]
         latin_only = re.compile(f"[{re.escape(tables.latin)}]")
-        yield View(
-            self.plain, allowed, whole, lambda entry: (_as_it_is(texts[entry]), *native(texts[entry], allowed[entry]))
-        )
-        yield View(self.plain, allowed, whole, lambda entry: latin(texts[entry], allowed[entry]), only_if=latin_only)
-        heard = [
-            entry for entry in whole if Folding.homophones in allowed[entry] and len(texts[entry]) >= SHORTEST_HEARD
-        ]
+
+        def as_it_is(entry: int) -> tuple[Variant, ...]:
+            return (Variant(texts[entry], 0, Folding.none),)
+
+        def own(entry: int) -> tuple[Variant, ...]:
+            return (*as_it_is(entry), *native(texts[entry], kinds[entry].allowed))
+
+        def foreign(entry: int) -> tuple[Variant, ...]:
+            return tuple(latin(texts[entry], kinds[entry].allowed))
+
+        yield View(self.plain, kinds, whole, own)
+        yield View(self.plain, kinds, whole, foreign, only_if=latin_only)
+        heard = [one for one in whole if Folding.homophones in kinds[one].allowed and kinds[one].size >= SHORTEST_HEARD]
         if heard:
-            yield View(
-                _sound(tables), allowed, heard, lambda entry: (_as_it_is(texts[entry]),), needs=Folding.homophones
-            )
+            yield View(_sound(tables), kinds, heard, as_it_is, needs=Folding.homophones)
         # What begins or ends in a separator can only be looked for as it is.
         literal = Alphabet(CharTable(()), lambda written, meant: Folding.none if written == meant else None)
         odd = [e.index for e in live if not (self.plain.of(e.text[0]) and self.plain.of(e.text[-1]))]
-        yield View(literal, allowed, odd, lambda entry: (_as_it_is(texts[entry]),))
+        yield View(literal, kinds, odd, as_it_is)
 
-
-def _as_it_is(text: str) -> Variant:
-    return Variant(text, 0, Folding.none)
+    def _size(self, text: str) -> int:
+        return sum(1 for char in text if self.plain.of(char))
 
 
 def _sound(tables: FoldingTables) -> Alphabet:
@@ -109,7 +117,8 @@ def _sound(tables: FoldingTables) -> Alphabet:
     letter = {syllable: chr(0xE000 + at) for at, syllable in enumerate(sorted(set(spoken.values())))}
     entries = list(tables.skeleton.entries)
     for char, syllable in spoken.items():
-        if entries[ord(char)] == char:
+        seen = entries[ord(char)]
+        if seen == char or seen in spoken:  # numerals stay with their digits
             entries[ord(char)] = letter[syllable]
 
     def between(written: str, meant: str) -> Folding | None:

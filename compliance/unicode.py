@@ -155,7 +155,7 @@ def fold_table() -> FoldTable:
         simple=CharTable(simple),
         odd=re.compile(f"[{odd_class}]"),
         odd_or_escape=re.compile(rf"[\\{odd_class}]"),
-        odd_or_text_escape=re.compile(rf"[\\&%{odd_class}]"),
+        odd_or_text_escape=re.compile(rf"[\\&%<{odd_class}]"),
         simplified=simplified,
     )
 
@@ -232,16 +232,28 @@ def _text_escapes(hexa: str) -> str:
         f"|%[fF][0-4](?:{more}){{1,2}}(?:{begun})?"
     )
     entity = f"&#0{{0,8}}[0-9]{{1,7}};|&#[xX]0{{0,8}}{hexa}{{1,6}};|&(?:{'|'.join(_ENTITIES)});"
-    open_entity = f"&(?:#0{{0,8}}[0-9]{{0,7}}|#[xX]0{{0,8}}{hexa}{{0,6}}|[a-z]{{0,4}})"
+    open_entity = f"&(?:#0{{0,8}}[0-9]{{0,7}}|#[xX]0{{0,8}}{hexa}{{0,6}}|{_begun(_ENTITIES)})?"
+    tag = f"</?(?:{'|'.join(_TAGS)}) ?/?>"
+    open_tag = f"</?(?:{_begun(_TAGS)})?|</?(?:{'|'.join(_TAGS)}) ?/?"
     code = rf"\\u{hexa}{{4}}|\\u\{{{hexa}{{1,6}}\}}|\\U{hexa}{{8}}"
     open_code = rf"\\(?:u{hexa}{{0,3}}|u\{{{hexa}{{0,6}}|U{hexa}{{0,7}})?"
     return (
-        f"(?P<percent>{percent})|(?P<entity>{entity})|(?P<code>{code})"
-        f"|(?P<open>(?:{open_percent}|{open_entity}|{open_code}|[\ud800-\udbff])\\Z)|[\ud800-\udbff][\udc00-\udfff]"
+        f"(?P<percent>{percent})|(?P<entity>{entity})|(?P<code>{code})|(?P<break>\\\\[nrt])|(?P<tag>{tag})"
+        f"|(?P<open>(?:{open_percent}|{open_entity}|{open_code}|{open_tag}|[\ud800-\udbff])\\Z)"
+        "|[\ud800-\udbff][\udc00-\udfff]"
     )
 
 
-_ENTITIES = ("amp", "lt", "gt", "quot", "apos", "nbsp")
+def _begun(words: tuple[str, ...]) -> str:
+    """The beginnings of words, the longest first."""
+    return "|".join(sorted({word[:size] for word in words for size in range(1, len(word) + 1)}, key=len, reverse=True))
+
+
+_ENTITIES = ("amp", "lt", "gt", "quot", "apos", "nbsp", "shy", "zwj", "zwnj", "ZeroWidthSpace", "NoBreak")
+_TAGS = ("b", "i", "u", "s", "em", "strong", "span", "font", "sub", "sup", "small", "mark", "wbr")
+"""Tags that part no words, without attributes: what stands in those is text."""
+
+_TAG = "·"  # a separator that stands in no word
 
 _SHORT_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
@@ -260,6 +272,10 @@ def _decode(match: re.Match[str]) -> str:
     if match.lastgroup == "code":
         code = int(token[2:].strip("{}"), 16)
         return chr(code) if code <= sys.maxunicode else BREAK
+    if match.lastgroup == "break":
+        return _SHORT_ESCAPES[token[1]]
+    if match.lastgroup == "tag":
+        return _TAG
     if match.lastgroup == "short":
         return _SHORT_ESCAPES.get(token[1], token[1])
     return _join(ord(token[0]), ord(token[1])) if len(token) == 2 else token

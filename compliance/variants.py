@@ -20,7 +20,10 @@ _SPLITS = Path(configs.__file__).parent / "foldings" / "splits.tsv"
 LATIN = Folding.pinyin | Folding.initials | Folding.acronym
 
 
-MOST_SPLITS = 100
+LONG_TERM = 12
+"""From more characters on nobody writes just two of them in pinyin."""
+
+MOST_SPLITS = 40
 """So many ways to split a term's characters are all looked for."""
 
 
@@ -48,7 +51,7 @@ def latin(term: str, allowed: Folding) -> Iterator[Variant]:
     if len(syllables) != len(term):
         return
     spoken = [at for at, syllable in enumerate(syllables) if syllable != term[at]]
-    if Folding.pinyin in allowed:
+    if Folding.pinyin in allowed and spoken:
         for chosen in _choices(spoken):
             yield _written(term, {at: syllables[at] for at in chosen}, Folding.pinyin)
     if Folding.initials in allowed and len(spoken) >= 3:
@@ -59,8 +62,8 @@ def latin(term: str, allowed: Folding) -> Iterator[Variant]:
 
 
 def _choices(spoken: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """All choices of a short term's characters; of a long one's all, one, or two."""
-    sizes = range(1, len(spoken)) if len(spoken) <= 3 else (1, 2)
+    """All choices of a short term's characters; of a longer one's all, one, or two; of a very long one's all or one."""
+    sizes = range(1, len(spoken)) if len(spoken) <= 3 else (1, 2) if len(spoken) <= LONG_TERM else (1,)
     for size in sizes:
         yield from combinations(spoken, size)
     yield tuple(spoken)

@@ -4,19 +4,26 @@ import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 import ahocorasick_rs
 
-from compliance.chartable import CharTable
 from compliance.excuses import inside_word
-from compliance.foldings import Folding
+from compliance.foldings import MAX_EXTRA, Folding
 from compliance.spelling import UNFINISHED, Alphabet, Spelling
 from compliance.unicode import is_word
 from compliance.variants import Variant
 
 REMEMBERED = 8192
 """So many answers about terms are kept at a time; texts repeat themselves."""
+
+_WAYS_REMEMBERED = 2048
+"""Of so many terms all ways to write them are kept."""
+
+MOST_TRIED = 512
+"""A beginning that so many terms might have, if none of them has it, is held as if one had: that is safe, and cheap."""
 
 Hit = tuple[int, int, int]
 """What the automaton says: the number of a pattern, and where in the view it begins and ends."""
@@ -31,6 +38,14 @@ class Proposal(NamedTuple):
     used: Folding
 
 
+class Kind(NamedTuple):
+    """How a term may be written: the disguises it allows, whether Latin ends need a word boundary, its characters."""
+
+    allowed: Folding
+    bounded: bool
+    size: int
+
+
 class View:
     """One view: its automaton, and the ways to write terms that its hits may be.
 
@@ -42,9 +57,9 @@ class View:
     def __init__(
         self,
         alphabet: Alphabet,
-        allowed: Sequence[Folding],
+        kinds: Sequence[Kind],
         entries: Iterable[int],
-        ways_of: Callable[[int], Iterable[Variant]],
+        ways_of: Callable[[int], tuple[Variant, ...]],
         *,
         only_if: re.Pattern[str] | None = None,
         needs: Folding = Folding.none,
@@ -52,37 +67,47 @@ class View:
         self.alphabet = alphabet
         self.view = alphabet.table.map_collapsed
         self.needs = needs
-        self._allowed = allowed
+        self._kinds = kinds
         self._ways_of = ways_of
         self.only_if = only_if.search if only_if is not None else None
-        self._patterns, self._owners, self._first_owner, self._lead = self._gathered(entries)
+        self._begun: dict[str, int] = {}
+        self._patterns: list[str] = []
+        self._owners: array[int] = array("L")
+        self._ways: array[int] = array("H")
+        self._first_owner: array[int] = array("L")
+        self._lead = 0
+        self._span = 0
+        self._gather(entries)
+        self._ways_of = lru_cache(_WAYS_REMEMBERED)(ways_of)
         self.find = ahocorasick_rs.AhoCorasick(self._patterns, store_patterns=False).find_matches_as_indexes
         self._longest = max(map(len, self._patterns), default=0)
         self._first_two = frozenset(pattern[:2] for pattern in self._patterns)
-        self._spellings: dict[int, tuple[Spelling, ...]] = {}
+        self._spellings: dict[int, Spelling] = {}
 
-    def _gathered(self, entries: Iterable[int]) -> "tuple[list[str], array[int], array[int], int]":
-        """The patterns in order, the entries of each, where they begin, and the longest run that one begins with."""
-        found: list[tuple[str, int]] = []
-        lead = 0
+    def _gather(self, entries: Iterable[int]) -> None:
+        """The patterns in order, the entries and ways of each, and the longest run that one begins with."""
+        found: list[tuple[str, int, int]] = []
+        entries_of_table = self.alphabet.table.entries
         for entry in entries:
-            for way in self._ways_of(entry):
-                pattern = self.view(way.text)
-                found.append((way.text if way.text == pattern else pattern, entry))
-                lead = max(lead, _lead(self.alphabet.table, way.text))
+            allowed = int(self._kinds[entry].allowed)
+            for number, way in enumerate(self._ways_of(entry)):
+                text = way.text
+                seen = text.translate(entries_of_table)
+                pattern = self.view(text)
+                found.append((text if text == pattern else pattern, entry, number))
+                self._lead = max(self._lead, len(seen) - len(seen.lstrip(seen[0])))
+                self._span = max(self._span, len(text) + MAX_EXTRA)
+                letters = text[:2] if len(seen) == len(text) else "".join(filter(self.alphabet.of, text))[:2]
+                for begun in (letters[0], letters):
+                    self._begun[begun] = self._begun.get(begun, 0) | allowed
         found.sort()
-        patterns: list[str] = []
-        owners: array[int] = array("L")
-        first_owner: array[int] = array("L")
-        for pattern, entry in found:
-            if not patterns or patterns[-1] != pattern:
-                patterns.append(pattern)
-                first_owner.append(len(owners))
-            elif owners[-1] == entry:
-                continue
-            owners.append(entry)
-        first_owner.append(len(owners))
-        return patterns, owners, first_owner, lead
+        for pattern, entry, number in found:
+            if not self._patterns or self._patterns[-1] != pattern:
+                self._patterns.append(pattern)
+                self._first_owner.append(len(self._owners))
+            self._owners.append(entry)
+            self._ways.append(number)
+        self._first_owner.append(len(self._owners))
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
@@ -92,9 +117,8 @@ class View:
         starts = [*self.alphabet.table.run_starts(region), len(region)]
         for number, start, end in hits:
             first = self._run(region, starts[start], starts[start + 1])
-            if self._cuts_words(region, first, self._run(region, starts[end - 1], starts[end])):
-                continue
-            for spelling in self._spelt(number):
+            cuts_words = self._cuts_words(region, first, self._run(region, starts[end - 1], starts[end]))
+            for spelling in self._spelt(number, bounded=not cuts_words):
                 for at in _starts(first, spelling, single=end - start == 1):
                     read = self.alphabet.read(region, at, spelling)
                     if read is not None and read[0] + base > beyond and self._counts(read[1]):
@@ -115,39 +139,64 @@ class View:
             return True
         return all(is_word(region[at]) and at + 1 < len(region) and is_word(region[at + 1]) for at in last)
 
-    def _spelt(self, number: int) -> tuple[Spelling, ...]:
-        """The spellings that have a pattern."""
-        known = self._spellings.get(number)
-        if known is None:
-            if len(self._spellings) >= REMEMBERED:
-                self._spellings.clear()
-            owners = self._owners[self._first_owner[number] : self._first_owner[number + 1]]
-            known = self._spellings[number] = tuple(
-                self.alphabet.spell(way.text, entry, self._allowed[entry], way.used, way.borders)
-                for entry in owners
-                for way in self._ways_of(entry)
-                if self.view(way.text) == self._patterns[number]
-            )
-        return known
+    def _spelt(self, number: int, *, bounded: bool = True) -> Iterator[Spelling]:
+        """The spellings that have a pattern; without `bounded` only those of terms that may stand inside words."""
+        for at in range(self._first_owner[number], self._first_owner[number + 1]):
+            if bounded or not self._kinds[self._owners[at]].bounded:
+                yield self._spellings.get(at) or self._spell(at)
 
-    def may_begin(self, beginning: str) -> bool:
-        """Whether more text can make a term of this view out of a beginning."""
-        if (self.only_if is not None and not self.only_if(beginning)) or not self.alphabet.of(beginning[0]):
+    def _spell(self, at: int) -> Spelling:
+        if len(self._spellings) >= REMEMBERED:
+            self._spellings.clear()
+        entry = self._owners[at]
+        kind = self._kinds[entry]
+        way = self._ways_of(entry)[self._ways[at]]
+        made = self.alphabet.spell(way.text, entry, kind.allowed, way.used, way.borders, kind.size)
+        self._spellings[at] = made
+        return made
+
+    def may_begin(self, beginning: str, excused: frozenset[int] = frozenset()) -> bool:
+        """Whether more text can make a term of this view out of a beginning, those of `excused` entries aside."""
+        if not self.alphabet.of(beginning[0]) or len(beginning) > self._span:
+            return False
+        if not self._is_begun(beginning) or self._first_run(beginning) > self._lead:
             return False
         pattern = self.view(beginning)
+        tried = 0
         for number in range(bisect_left(self._patterns, pattern), len(self._patterns)):
             if not self._patterns[number].startswith(pattern):
                 return False
             for spelling in self._spelt(number):
+                if spelling.entry in excused:
+                    continue
                 read = self.alphabet.read(beginning, 0, spelling)
-                if read is not None and read[0] == UNFINISHED:
+                tried += 1
+                if (read is not None and read[0] == UNFINISHED) or tried > MOST_TRIED:
                     return True
         return False
 
+    def _first_run(self, beginning: str) -> int:
+        """How many equal characters a beginning begins with."""
+        first = self.alphabet.of(beginning[0])
+        seen = (self.alphabet.of(char) for char in beginning)
+        return sum(1 for one in takewhile(lambda one: one in ("", first), seen) if one)
+
+    def _is_begun(self, beginning: str) -> bool:
+        """Whether some term begins with the first two characters, in a disguise that some such term allows."""
+        meanings = self.alphabet.meanings
+        if meanings is None:
+            return True
+        letters = list(islice((char for char in beginning if self.alphabet.of(char)), 2))
+        seconds = meanings(letters[1]) if len(letters) > 1 else [("", Folding.none)]
+        return any(
+            (how | also) & ~self._begun[one + other] == 0
+            for one, how in meanings(letters[0])
+            for other, also in seconds
+            if one + other in self._begun
+        )
+
     def likely_beginnings(self, window: str, low: int) -> list[int]:
         """Places from `low` on that may begin a term that reaches the end of the window, some of them wrongly."""
-        if self.only_if is not None and not self.only_if(window, low):
-            return []
         low = max(low, self._earliest(window))
         tail = window[low:]
         starts = [*self.alphabet.table.run_starts(tail), len(tail)]
@@ -166,12 +215,6 @@ class View:
             if count > self._longest:
                 return at
         return 0
-
-
-def _lead(table: CharTable, text: str) -> int:
-    """How many equal characters a text begins with."""
-    seen = text.translate(table.entries)
-    return len(seen) - len(seen.lstrip(seen[:1]))
 
 
 def _starts(run: list[int], spelling: Spelling, single: bool) -> list[int]:

@@ -19,6 +19,7 @@ HELP = {
     "label": "Label generated files; show and verify labels. / 为生成内容添加、查看、验证标识。",
     "lexicon": "Import, check and compare word lists. / 导入、检查与对比词库。",
     "policy": "List, show and test policies. / 查看与测试策略。",
+    "quality": "Measure the scanners on the golden tables. / 在标准用例上评估各检测器。",
     "config": "Check and show the settings. / 检查并显示配置。",
 }
 

@@ -12,6 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
+from compliance.classifier.artefact import SHIPPED
+from compliance.classifier.model import RiskClassifier
 from compliance.guards.build import build_guards
 from compliance.guards.guard import Guard
 from compliance.labels.labels import build_labels
@@ -51,7 +53,10 @@ def build_app(
     secrets = guard_keys(guards)
     labelling = Labelling(build_labels(settings.labels), settings.labels)
     moderations = Moderations(
-        shipped_categories(), settings.moderations, Quota(settings.moderations.concurrent_requests_per_key)
+        shipped_categories(),
+        settings.moderations,
+        Quota(settings.moderations.concurrent_requests_per_key),
+        RiskClassifier.load(SHIPPED).scores,
     )
     catalog = Catalog(load_catalog(settings.catalog))
     wanted = dict.fromkeys(model for node in settings.nodes for model in node.models)
