@@ -7,11 +7,11 @@ Smoking; Chinese ends need none. A term inside an allowed word (大麻 in 大麻
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from compliance.chartable import CharTable
 from compliance.deadline import Deadline
 from compliance.excuses import Excuse, excused, excused_in_disguise, inside_word, will_be_excused
 from compliance.foldings import MAX_REPEATS, Folding
 from compliance.matches import Match, Meaning
-from compliance.spelling import Alphabet
 from compliance.terms import CompiledTerms, Entry
 from compliance.unicode import is_word
 from compliance.views import Proposal
@@ -79,13 +79,13 @@ class KeywordScan:
         size = len(window)
         first = self._alive[0] if self._alive else seen
         region = window[first:] if first else window
-        made: Alphabet | None = None
+        made: CharTable | None = None
         for view in self._views:
             if view.only_if is None or view.only_if(region):
-                if view.alphabet is not made:
-                    made = view.alphabet
-                    seen_as = view.view(region)
-                hits = view.find(seen_as, overlapping=True)
+                if view.table is not made:
+                    made = view.table
+                    skeleton = made.map_collapsed(region)
+                hits = view.find(skeleton if view.heard_as is None else view.heard_as(skeleton), overlapping=True)
                 if hits:
                     self._open += self._plainest(view.proposals(hits, region, first, seen))
         matches = self._settle(window, final) if self._open else []

@@ -2,7 +2,7 @@
 
 A text is looked at in up to three views. `skeleton`: separators dropped, look-alike characters made one; all terms
 and those with characters split apart. `latin`: the same view for terms in pinyin and initials, asked only where there
-are Latin letters. `sound`: each Chinese character as its syllable, for homophones.
+are Latin letters. `sound`: the same view with each Chinese character as its syllable, for homophones.
 """
 
 import re
@@ -14,7 +14,7 @@ from compliance.chartable import CharTable
 from compliance.excuses import Excuse, excuses_of
 from compliance.foldings import MAX_EXTRA, MAX_GAP, MAX_REPEATS, Folding, FoldingTables, folding_tables
 from compliance.pinyin import syllables
-from compliance.spelling import Alphabet
+from compliance.spelling import Alphabet, Between
 from compliance.variants import Variant, latin, native
 from compliance.views import REMEMBERED, Kind, View
 
@@ -102,7 +102,8 @@ class CompiledTerms:
         yield View(self.plain, kinds, whole, foreign, only_if=latin_only)
         heard = [one for one in whole if Folding.homophones in kinds[one].allowed and kinds[one].size >= SHORTEST_HEARD]
         if heard:
-            yield View(_sound(tables), kinds, heard, as_it_is, needs=Folding.homophones)
+            by_ear = Alphabet(tables.skeleton, _heard_as(tables))
+            yield View(by_ear, kinds, heard, as_it_is, heard_as=_sounds(), needs=Folding.homophones)
         # What begins or ends in a separator can only be looked for as it is.
         literal = Alphabet(CharTable(()), lambda written, meant: Folding.none if written == meant else None)
         odd = [e.index for e in live if not (self.plain.of(e.text[0]) and self.plain.of(e.text[-1]))]
@@ -112,14 +113,15 @@ class CompiledTerms:
         return sum(1 for char in text if self.plain.of(char))
 
 
-def _sound(tables: FoldingTables) -> Alphabet:
+def _sounds() -> CharTable:
+    """What each character sounds like, as one letter for each syllable; numerals stay with their digits."""
     spoken = syllables()
     letter = {syllable: chr(0xE000 + at) for at, syllable in enumerate(sorted(set(spoken.values())))}
-    entries = list(tables.skeleton.entries)
-    for char, syllable in spoken.items():
-        seen = entries[ord(char)]
-        if seen == char or seen in spoken:  # numerals stay with their digits
-            entries[ord(char)] = letter[syllable]
+    return CharTable([letter.get(spoken.get(chr(code), ""), chr(code)) for code in range(0x10000)])
+
+
+def _heard_as(tables: FoldingTables) -> Between:
+    spoken = syllables()
 
     def between(written: str, meant: str) -> Folding | None:
         how = tables.between(written, meant)
@@ -127,4 +129,4 @@ def _sound(tables: FoldingTables) -> Alphabet:
             return Folding.homophones
         return how
 
-    return Alphabet(CharTable(entries), between)
+    return between

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import ahocorasick_rs
 
+from compliance.chartable import CharTable
 from compliance.excuses import inside_word
 from compliance.foldings import MAX_EXTRA, Folding
 from compliance.spelling import UNFINISHED, Alphabet, Spelling
@@ -49,9 +50,9 @@ class Kind(NamedTuple):
 class View:
     """One view: its automaton, and the ways to write terms that its hits may be.
 
-    `view` makes of a text what the view has of it, `find` searches that; both only where `only_if` is None or finds
-    something in the text. The ways are many and hardly ever asked for, so only their patterns are kept; `ways_of`
-    makes them again.
+    `view` makes of a text what the view has of it: its `skeleton`, and that `heard_as` something else where that is
+    not None. `find` searches it, only where `only_if` is None or finds something in the text. The ways are many and
+    hardly ever asked for, so only their patterns are kept; `ways_of` makes them again.
     """
 
     def __init__(
@@ -62,10 +63,13 @@ class View:
         ways_of: Callable[[int], tuple[Variant, ...]],
         *,
         only_if: re.Pattern[str] | None = None,
+        heard_as: CharTable | None = None,
         needs: Folding = Folding.none,
     ) -> None:
         self.alphabet = alphabet
-        self.view = alphabet.table.map_collapsed
+        self.table = alphabet.table
+        self.skeleton = alphabet.table.map_collapsed
+        self.heard_as = heard_as.map_one_to_one if heard_as is not None else None
         self.needs = needs
         self._kinds = kinds
         self._ways_of = ways_of
@@ -108,6 +112,10 @@ class View:
             self._owners.append(entry)
             self._ways.append(number)
         self._first_owner.append(len(self._owners))
+
+    def view(self, text: str) -> str:
+        """What the view has of a text."""
+        return self.skeleton(text) if self.heard_as is None else self.heard_as(self.skeleton(text))
 
     def __bool__(self) -> bool:
         return bool(self._patterns)

@@ -18,6 +18,9 @@ SEED = 20241124
 _COMMON = 3500
 """The first so many Chinese characters of Unicode; they stand for the vocabulary of a word list."""
 
+_STROKES = "丨丶丿亅"
+"""Single strokes, which are no words and which disguises take for separators."""
+
 
 def random_terms(count: int) -> list[str]:
     """Terms of two to five characters of which no part longer than one stands in the texts."""
@@ -26,7 +29,7 @@ def random_terms(count: int) -> list[str]:
     terms: set[str] = set()
     while len(terms) < count:
         term = "".join(chr(0x4E00 + rng.randrange(_COMMON)) for _ in range(rng.randint(2, 5)))
-        if term not in texts:
+        if term not in texts and not set(term) & set(_STROKES):
             terms.add(term)
     return sorted(terms)
 
