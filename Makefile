@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3,$(shell command -v $(nam
 BIN := .venv/bin
 MODEL ?=
 .DEFAULT_GOAL := up
-.PHONY: up test check setup node-sdk starter bench clean
+.PHONY: up test check setup node-sdk starter bench fuzz clean
 
 up: setup ## Start engine and gateway, print a working curl line
 	@exec $(BIN)/opcgate up $(if $(MODEL),--model $(MODEL))
@@ -42,6 +42,9 @@ bench: setup ## Measure the pipeline, and the gateway beside others (needs wrk a
 	$(BIN)/python -m loadtests.bench_scan
 	$(BIN)/python -m loadtests.bench_gateway --setup
 	$(BIN)/python -m loadtests.bench_gateway --json .state/bench_gateway.json
+
+fuzz: setup ## Fuzz the Unicode stage, the gate and endless input, a minute each
+	@for target in unicode gate endless; do $(BIN)/python -m tests.fuzz.run $$target --seconds 60 || exit 1; done
 
 clean:
 	rm -rf .venv .venv-bench .venv-bench-scan .state tests/node/node_modules

@@ -125,12 +125,13 @@ def _links(pairs: dict[str, set[str]]) -> list[tuple[str, str]]:
 
 
 def _classes(links: list[tuple[str, str]]) -> dict[str, str]:
-    """One character for each group of characters that are linked."""
+    """One character for each group of characters that are linked: one that is meant, rather than a disguise of it."""
     group: dict[str, set[str]] = {}
     for one, other in links:
         joined = group.get(one, {one}) | group.get(other, {other})
         group.update(dict.fromkeys(joined, joined))
-    return {char: min(members) for char, members in group.items()}
+    meant = {other for _, other in links}
+    return {char: min(members, key=lambda one: (one not in meant, one)) for char, members in group.items()}
 
 
 def _skeleton_of(char: str, stands_for: dict[str, str]) -> str:

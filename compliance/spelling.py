@@ -164,7 +164,7 @@ class _Reading:
     def _is_hard(self, gap: str) -> bool:
         """Whether a gap ends a phrase. Short terms are guarded from list marks, all from the bars of a table."""
         size = self._spelling.size
-        return not HARD.isdisjoint(gap) or (size < 5 and "、" in gap) or ("|" in gap and (size < 3 or gap != "|"))
+        return not HARD.isdisjoint(gap) or (size < 4 and "、" in gap) or ("|" in gap and (size < 3 or gap != "|"))
 
     def take(self, char: str) -> bool:
         """Read one character as `char`; False where it is written for no such one."""
@@ -186,7 +186,7 @@ class _Reading:
             if count == MAX_REPEATS or self._extra > MAX_EXTRA or Folding.repeats not in self._spelling.allowed:
                 return False
             gap = self._gap(self._at)
-            if gap and not self._allow(gap, _BETWEEN_REPEATS):
+            if gap and not self._allow(gap, _BETWEEN_LETTERS if is_word(char) else _BETWEEN_SIGNS):
                 return False
             self._at += len(gap)
             self._used |= Folding.repeats
@@ -224,4 +224,5 @@ class _Gaps:
         return not self._empty
 
 
-_BETWEEN_REPEATS = Letter("", "", free=True, extra=False, first=False)
+_BETWEEN_SIGNS = Letter("", "", free=True, extra=False, first=False)
+_BETWEEN_LETTERS = Letter("", "", free=False, extra=False, first=False)
