@@ -3,8 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import combinations, product
-from math import prod
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,8 +22,8 @@ LATIN = Folding.pinyin | Folding.initials | Folding.acronym
 LONG_TERM = 12
 """From more characters on nobody writes just two of them in pinyin."""
 
-MOST_SPLITS = 40
-"""So many ways to split a term's characters are all looked for."""
+MOST_SPLIT = 4
+"""Of so many characters that can be split all choices are looked for."""
 
 
 class Variant(NamedTuple):
@@ -70,20 +69,18 @@ def _choices(spoken: Sequence[int]) -> Iterator[tuple[int, ...]]:
 
 
 def split(term: str) -> Iterator[Variant]:
-    """With some or all of the characters in their parts; of a term with very many ways one, two or all."""
+    """With any of the characters in their parts; of a term with many that can be split, one, two or all of them.
+
+    Where there are several ways to split a character, the others are looked for where it is the only one.
+    """
     able = {at: splits()[char] for at, char in enumerate(term) if char in splits()}
-    if prod(1 + len(ways) for ways in able.values()) <= MOST_SPLITS:
-        choices = product(*(("", *ways) for ways in able.values()))
-        for chosen in choices:
-            if any(chosen):
-                yield _written(term, {at: way for at, way in zip(able, chosen, strict=True) if way}, Folding.split)
-        return
+    sizes = range(1, len(able) + 1) if len(able) <= MOST_SPLIT else (1, 2, len(able))
+    for size in sizes:
+        for chosen in combinations(able, size):
+            yield _written(term, {at: able[at][0] for at in chosen}, Folding.split)
     for at, ways in able.items():
-        for way in ways:
+        for way in ways[1:]:
             yield _written(term, {at: way}, Folding.split)
-    for one, other in combinations(able, 2):
-        yield _written(term, {one: able[one][0], other: able[other][0]}, Folding.split)
-    yield _written(term, {at: ways[0] for at, ways in able.items()}, Folding.split)
 
 
 def numeral(digits: str) -> str:

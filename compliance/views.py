@@ -99,8 +99,10 @@ class View:
                 seen = text.translate(entries_of_table)
                 pattern = self.view(text)
                 found.append((text if text == pattern else pattern, entry, number))
-                self._lead = max(self._lead, len(seen) - len(seen.lstrip(seen[0])))
-                self._span = max(self._span, len(text) + MAX_EXTRA)
+                if len(seen) - len(seen.lstrip(seen[0])) > self._lead:
+                    self._lead = len(seen) - len(seen.lstrip(seen[0]))
+                if len(text) + MAX_EXTRA > self._span:
+                    self._span = len(text) + MAX_EXTRA
                 letters = text[:2] if len(seen) == len(text) else "".join(filter(self.alphabet.of, text))[:2]
                 for begun in (letters[0], letters):
                     self._begun[begun] = self._begun.get(begun, 0) | allowed

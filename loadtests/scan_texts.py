@@ -3,6 +3,8 @@
 import random
 from pathlib import Path
 
+from compliance.unicode import fold
+
 CLEAN = (
     "我们公司主要做跨境电商，产品包括家居用品、厨房小家电和宠物用品。最近在准备一款新的便携榨汁机，希望能写一段适合"
     "亚马逊的商品描述，突出容量、续航和清洗方便这三个卖点。语气要自然，不要太夸张，也不要用绝对化的词语。另外请给出"
@@ -28,7 +30,8 @@ def random_terms(count: int) -> list[str]:
     texts = CLEAN + FOUND + ENGLISH
     terms: set[str] = set()
     while len(terms) < count:
-        term = "".join(chr(0x4E00 + rng.randrange(_COMMON)) for _ in range(rng.randint(2, 5)))
+        # Folded, because a traditional and a simplified form are the same term, and a list holds no term twice.
+        term = fold("".join(chr(0x4E00 + rng.randrange(_COMMON)) for _ in range(rng.randint(2, 5))))
         if term not in texts and not set(term) & set(_STROKES):
             terms.add(term)
     return sorted(terms)

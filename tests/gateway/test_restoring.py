@@ -17,7 +17,9 @@ def vault() -> Pseudonyms:
     """张伟 is [姓名1], 李娜"x" is [姓名2]."""
     made = Pseudonyms(lambda _: "[姓名]")
     for name in ("张伟", '李娜"x'):
-        span = Finding(0, len(name), "person_name", "personal_info", "medium", "entities", "r", "w", Action.pseudonymise)
+        span = Finding(
+            0, len(name), "person_name", "personal_info", "medium", "entities", "r", "w", Action.pseudonymise
+        )
         made.replace(name, [span])
     return made
 
