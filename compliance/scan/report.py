@@ -49,7 +49,7 @@ def print_table(verdict: Verdict, text: str) -> None:
     for one in verdict.findings:
         line = str(text.count("\n", 0, one.start) + 1)
         span = f"{one.start}-{one.end}"
-        table.add_row(line, span, str(one.action), one.type, f"{one.risk} ({one.severity})", f"{one.why} [{one.rule}]")
+        table.add_row(line, span, str(one.action), one.type, f"{one.risk} ({one.severity})", _why(one))
     console.print(table)
     console.print(Text("released / 放行文本:"))
     console.print(Text(verdict.released.encode("utf-8", "replace").decode()))
@@ -126,3 +126,9 @@ def _counted(left_out: Counter[str]) -> str:
 def let_go_of_stdout() -> None:
     """What is left in the buffer cannot be written either: without this Python says so again on its way out."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _why(finding: Finding) -> str:
+    """The reason, the rule, and the disguise that was looked through."""
+    disguise = f" ({finding.folding})" if finding.folding else ""
+    return f"{finding.why} [{finding.rule}]{disguise}"
