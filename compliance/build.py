@@ -18,7 +18,8 @@ from compliance.entities.judge import EntityJudge, entity_meanings
 from compliance.entities.model import load_model
 from compliance.injection.rules import INJECTION_TYPES, InjectionRules, Rule, load_injection_rules
 from compliance.injection.scanner import InjectionScanner
-from compliance.keywords import KeywordScanner
+from compliance.keywords.library import TermLibrary
+from compliance.keywords.scanner import KeywordScanner
 from compliance.lexicon import Term, load_lexicon
 from compliance.matches import Meaning, Scanner
 from compliance.pii import PII_TYPES
@@ -32,7 +33,6 @@ from compliance.policies.shelf import Shelf
 from compliance.rulebook import RuleBook
 from compliance.sentences import SentenceScanner
 from compliance.taxonomy import load_taxonomy
-from compliance.term_library import TermLibrary
 from compliance.verdict import Action, Direction, RulesError, Severity
 from configs.loader import DEFAULT_PATH, load_settings
 from configs.schema import ComplianceSettings

@@ -1,8 +1,7 @@
 """Word lists: terms to find and longer words that excuse them. A bad file is rejected whole.
 
 A term file has lines `term<TAB>risk<TAB>severity`. A first row `term<TAB>risk<TAB>severity<TAB>…` names further
-columns: `foldings` (the disguises to look through: names of `compliance.foldings.Folding` joined by commas, `all`,
-`none`, `strict`; empty: what `default_foldings` says), `boundary` (`word`: Latin ends need a word boundary, the
+columns: `foldings` (the disguises to look through: names of `Folding` joined by commas, `all`, `none`, `strict`; empty: what `default_foldings` says), `boundary` (`word`: Latin ends need a word boundary, the
 default; `none`), `contexts` (words that excuse the term, joined by `|`; `~` stands for the term: `远离~`; or that
 sound like it and are ordinary: 强制出售 for 枪支出售), `source`, `added` and `reviewed` (dates: 2026-11-24), and any
 others as notes. An allow file has one word per line, further columns are notes. `#` starts a comment line; blank lines
@@ -16,8 +15,8 @@ from datetime import date
 from pathlib import Path
 from typing import cast, get_args
 
-from compliance.excuses import occurrences
-from compliance.foldings import Folding
+from compliance.keywords.excuses import occurrences
+from compliance.keywords.foldings import Folding
 from compliance.taxonomy import read_text
 from compliance.unicode import BREAK, fold, is_word
 from compliance.verdict import RulesError, Severity

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import ahocorasick_rs
 
-from compliance.foldings import folding_tables
+from compliance.keywords.foldings import folding_tables
 
 HAN = "\u3400-\u9fff"
 MAX_BETWEEN = 3

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from compliance.keywords import KeywordScanner
+from compliance.keywords.scanner import KeywordScanner
 from compliance.lexicon import Term
 from compliance.pipeline import Pipeline
 from compliance.taxonomy import read_text

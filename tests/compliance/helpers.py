@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from compliance.foldings import Folding
 from compliance.gate import Gate, Release
-from compliance.keywords import KeywordScanner
+from compliance.keywords.foldings import Folding
+from compliance.keywords.scanner import KeywordScanner
+from compliance.keywords.terms import CompiledTerms, Wanted
 from compliance.matches import Meaning, Scanner
 from compliance.pii.catalog import DETECTORS
 from compliance.pii.detector import Detector
 from compliance.pii.scanner import PiiScanner
 from compliance.pipeline import Pipeline
-from compliance.terms import CompiledTerms, Wanted
 from compliance.unicode import fold
 from compliance.verdict import Action, Severity
 

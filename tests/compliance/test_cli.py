@@ -26,7 +26,8 @@ def masking(tmp_path: Path) -> list[str | Path]:
     severities = "{high: block, medium: block, low: mask}"
     policy.write_text(
         f"name: try\ndefault:\n  prompt: {severities}\n  output: {severities}\n"
-        "placeholders: {keyword: '#', types: {}}\nscanners: {entities: {enabled: false}, classifier: {enabled: false}}\n",
+        "placeholders: {keyword: '#', types: {}}\n"
+        "scanners: {entities: {enabled: false}, classifier: {enabled: false}}\n",
         encoding="utf-8",
     )
     return ["--lexicon", terms, "--policy", policy]

@@ -3,10 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compliance.foldings import Folding
-from compliance.keywords import KeywordScanner
+from compliance.keywords.foldings import Folding
+from compliance.keywords.scanner import KeywordScanner
+from compliance.keywords.terms import CompiledTerms, Wanted
 from compliance.matches import Meaning
-from compliance.terms import CompiledTerms, Wanted
 from compliance.unicode import fold
 from compliance.verdict import Action, Surface
 from tests.compliance.helpers import of_scanners, stream, text_of

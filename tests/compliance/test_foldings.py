@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compliance.foldings import HARD, MAX_GAP, ODD, Folding, is_separator
 from compliance.gate import Gate
+from compliance.keywords.foldings import HARD, MAX_GAP, ODD, Folding, is_separator
 from compliance.unicode import is_word
 from tests.compliance.helpers import keyword_scanner, of_scanners, read_cases, stream, text_of
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from threading import Lock
 
-from compliance.keywords import KeywordScanner
+from compliance.keywords.scanner import KeywordScanner
+from compliance.keywords.terms import CompiledTerms, Wanted
 from compliance.lexicon import Lexicon, Term
 from compliance.matches import Meaning
-from compliance.terms import CompiledTerms, Wanted
 
 
 class TermLibrary:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import configs
-from compliance.foldings import Folding
-from compliance.pinyin import read_aloud
+from compliance.keywords.foldings import Folding
+from compliance.keywords.pinyin import read_aloud
 from compliance.taxonomy import read_text
 from compliance.unicode import fold
 

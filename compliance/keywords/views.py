@@ -11,11 +11,11 @@ from typing import NamedTuple
 import ahocorasick_rs
 
 from compliance.chartable import CharTable
-from compliance.excuses import inside_word
-from compliance.foldings import MAX_EXTRA, Folding
-from compliance.spelling import UNFINISHED, Alphabet, Spelling
+from compliance.keywords.excuses import inside_word
+from compliance.keywords.foldings import MAX_EXTRA, Folding
+from compliance.keywords.spelling import UNFINISHED, Alphabet, Spelling
+from compliance.keywords.variants import Variant
 from compliance.unicode import is_word
-from compliance.variants import Variant
 
 REMEMBERED = 8192
 """So many answers about terms are kept at a time; texts repeat themselves."""

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 
 from compliance.chartable import CharTable
 from compliance.deadline import Deadline
-from compliance.excuses import Excuse, excused, excused_in_disguise, inside_word, will_be_excused
-from compliance.foldings import MAX_REPEATS, Folding
+from compliance.keywords.excuses import Excuse, excused, excused_in_disguise, inside_word, will_be_excused
+from compliance.keywords.foldings import MAX_REPEATS, Folding
+from compliance.keywords.terms import CompiledTerms, Entry
+from compliance.keywords.views import Proposal
 from compliance.matches import Match, Meaning
-from compliance.terms import CompiledTerms, Entry
 from compliance.unicode import is_word
-from compliance.views import Proposal
 
 FEW = 16
 """So many new characters are looked at one by one."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from compliance.chartable import CharTable
-from compliance.foldings import HARD, MAX_EXTRA, MAX_GAP, MAX_REPEATS, ODD, Folding
+from compliance.keywords.foldings import HARD, MAX_EXTRA, MAX_GAP, MAX_REPEATS, ODD, Folding
 from compliance.unicode import is_word
 
 Between = Callable[[str, str], Folding | None]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import ahocorasick_rs
 
-from compliance.foldings import MAX_GAP
-from compliance.pinyin import sounds
-from compliance.spelling import UNFINISHED, Alphabet, Spelling
+from compliance.keywords.foldings import MAX_GAP
+from compliance.keywords.pinyin import sounds
+from compliance.keywords.spelling import UNFINISHED, Alphabet, Spelling
 from compliance.unicode import is_word
 
 

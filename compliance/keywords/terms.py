@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from compliance.chartable import CharTable
-from compliance.excuses import Excuse, excuses_of
-from compliance.foldings import MAX_EXTRA, MAX_GAP, MAX_REPEATS, Folding, FoldingTables, folding_tables
-from compliance.pinyin import syllables
-from compliance.spelling import Alphabet, Between
-from compliance.variants import Variant, latin, native
-from compliance.views import REMEMBERED, Kind, View
+from compliance.keywords.excuses import Excuse, excuses_of
+from compliance.keywords.foldings import MAX_EXTRA, MAX_GAP, MAX_REPEATS, Folding, FoldingTables, folding_tables
+from compliance.keywords.pinyin import syllables
+from compliance.keywords.spelling import Alphabet, Between
+from compliance.keywords.variants import Variant, latin, native
+from compliance.keywords.views import REMEMBERED, Kind, View
 
 SHORTEST_HEARD = 3
 """Shorter terms sound like too many other words."""

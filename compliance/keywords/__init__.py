@@ -1,0 +1,1 @@
+"""Terms, found as they are and in disguise: docs/disguises.md."""
