@@ -3,10 +3,10 @@
 A term file has lines `term<TAB>risk<TAB>severity`. A first row `term<TAB>risk<TAB>severity<TAB>…` names further
 columns: `foldings` (the disguises to look through: names of `Folding` joined by commas, `all`, `none`, `strict`;
 empty: what `default_foldings` says), `boundary` (`word`: Latin ends need a word boundary, the default; `none`),
-`contexts` (words that excuse the term, joined by `|`; `~` stands for the term: `远离~`; or that sound like it and are
-ordinary: 强制出售 for 枪支出售), `source`, `added` and `reviewed` (dates: 2026-11-24), and any others as notes.
-An allow file has one word per line, further columns are notes. `#` starts a comment line; blank lines are skipped. docs/lexicons.md
-explains all of it with examples.
+`contexts` (words that excuse the term, joined by `|`; `~` stands for the term: `远离~`; or that sound like it and
+are ordinary: 强制出售 for 枪支出售), `source`, `added` and `reviewed` (dates: 2026-11-24), and any others as notes.
+An allow file has one word per line, further columns are notes. `#` starts a comment line; blank lines are skipped.
+docs/lexicons.md explains all of it with examples.
 """
 
 import hashlib
