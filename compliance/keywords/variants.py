@@ -61,11 +61,19 @@ def latin(term: str, allowed: Folding) -> Iterator[Variant]:
 
 
 def _choices(spoken: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """All choices of a short term's characters; of a longer one's all, one, or two; of a very long one's all or one."""
-    sizes = range(1, len(spoken)) if len(spoken) <= 3 else (1, 2) if len(spoken) <= LONG_TERM else (1,)
-    for size in sizes:
-        yield from combinations(spoken, size)
-    yield tuple(spoken)
+    """All choices of a short term's characters; of a longer one's any in a row, or two; of a very long one's one or all."""
+    count = len(spoken)
+    if count <= 3:
+        for size in range(1, count + 1):
+            yield from combinations(spoken, size)
+    elif count <= LONG_TERM:
+        yield from combinations(spoken, 2)
+        yield from (
+            tuple(spoken[at : at + size]) for size in (1, *range(3, count + 1)) for at in range(count - size + 1)
+        )
+    else:
+        yield from ((at,) for at in spoken)
+        yield tuple(spoken)
 
 
 def split(term: str) -> Iterator[Variant]:
