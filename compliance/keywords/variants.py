@@ -61,7 +61,9 @@ def latin(term: str, allowed: Folding) -> Iterator[Variant]:
 
 
 def _choices(spoken: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """All choices of a short term's characters; of a longer one's any in a row, or two; of a very long one's one or all."""
+    """All choices of a short term's characters; of a longer one's any in a row, or two; of a very long one's one or
+    all.
+    """
     count = len(spoken)
     if count <= 3:
         for size in range(1, count + 1):
