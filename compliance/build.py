@@ -117,7 +117,7 @@ class KeywordMeanings:
     """What terms mean; policies and directions that do the same about a term share one object."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Term, Action, str], Meaning] = {}
+        self._known: dict[tuple[str, ...], Meaning] = {}
 
     def of(self, term: Term, policy: Policy, direction: Direction) -> Meaning | None:
         """The meaning of a term, None where the policy allows it."""
@@ -125,7 +125,7 @@ class KeywordMeanings:
         if action is Action.allow:
             return None
         placeholder = policy.placeholder("keyword")
-        key = (term, action, placeholder)
+        key = (term.rule, term.risk, term.severity, action, placeholder)
         if key not in self._known:
             self._known[key] = Meaning(
                 scanner=KeywordScanner.name,

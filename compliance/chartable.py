@@ -34,8 +34,7 @@ class CharTable:
     def map_collapsed(self, text: str) -> str:
         """The text with each character replaced or dropped, and equal characters in a row made one."""
         if len(text) < LONG:
-            seen = text.translate(self.entries)
-            return _REPEATS.sub(r"\1", seen) if len(seen) > 1 and _REPEATS.search(seen) else seen
+            return collapsed(text.translate(self.entries))
         codes = self._looked_up(text)
         codes = codes[codes != 0]
         return _text(codes[_changes(codes)])
@@ -49,6 +48,11 @@ class CharTable:
 
     def _looked_up(self, text: str) -> "np.ndarray[Any, np.dtype[np.uint32]]":
         return self._codes[np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)]
+
+
+def collapsed(text: str) -> str:
+    """A text with equal characters in a row made one."""
+    return _REPEATS.sub(r"\1", text) if len(text) > 1 and _REPEATS.search(text) else text
 
 
 def _changes(codes: "np.ndarray[Any, np.dtype[np.uint32]]") -> "np.ndarray[Any, np.dtype[np.bool_]]":

@@ -10,9 +10,11 @@ docs/lexicons.md explains all of it with examples.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import cast, get_args
 
@@ -139,7 +141,7 @@ def _foldings(path: Path, number: int, given: str, folded: str) -> Folding:
     if given in ("", "strict"):
         return strict_foldings(folded) if given else default_foldings(folded)
     try:
-        return Folding.parse(given)
+        return _parsed(given)
     except KeyError as error:
         known = Folding(sum(Folding)).names()
         raise _bad(
@@ -150,20 +152,13 @@ def _foldings(path: Path, number: int, given: str, folded: str) -> Folding:
 
 def default_foldings(folded: str) -> Folding:
     """The disguises of a term whose line names none: those that cost ordinary text nothing, and no memory."""
-    letters = sum(1 for char in folded if is_word(char))
-    signs = sum(1 for char in folded if "\u3400" <= char <= "\u9fff")
-    foldings = Folding.separators | Folding.repeats | Folding.lookalikes
-    if signs == 0:
-        return foldings | Folding.leet if letters >= 4 else Folding.none
-    if signs + letters >= 3:
-        foldings |= Folding.numbers
-    return foldings | Folding.split
+    return _default_foldings(*_counted(folded))
 
 
 def strict_foldings(folded: str) -> Folding:
     """The disguises of a term on a line that says `strict`: the longer it is, the less ordinary text is at risk."""
-    signs = sum(1 for char in folded if "\u3400" <= char <= "\u9fff")
-    foldings = default_foldings(folded)
+    signs, letters = _counted(folded)
+    foldings = _default_foldings(signs, letters)
     if signs and len(folded) >= 3:
         foldings |= Folding.pinyin
     if signs >= 3:
@@ -171,6 +166,28 @@ def strict_foldings(folded: str) -> Folding:
     if signs >= 4:
         foldings |= Folding.homophones
     return foldings
+
+
+def _counted(folded: str) -> tuple[int, int]:
+    """How many Chinese characters and how many letters a term has."""
+    signs = len(_SIGN.findall(folded))
+    return signs, sum(map(is_word, folded)) if signs < len(folded) else 0
+
+
+_SIGN = re.compile("[\u3400-\u9fff]")
+
+
+_parsed = cache(Folding.parse)
+
+
+@cache  # long lists have few kinds of terms
+def _default_foldings(signs: int, letters: int) -> Folding:
+    foldings = Folding.separators | Folding.repeats | Folding.lookalikes
+    if signs == 0:
+        return foldings | Folding.leet if letters >= 4 else Folding.none
+    if signs + letters >= 3:
+        foldings |= Folding.numbers
+    return foldings | Folding.split
 
 
 def _bounded(path: Path, number: int, given: str) -> bool:

@@ -83,14 +83,18 @@ def split(term: str) -> Iterator[Variant]:
 
     Where there are several ways to split a character, the others are looked for where it is the only one.
     """
-    able = {at: splits()[char] for at, char in enumerate(term) if char in splits()}
+    known = splits()
+    able = {at: known[char] for at, char in enumerate(term) if char in known}
     sizes = range(1, len(able) + 1) if len(able) <= MOST_SPLIT else (1, 2, len(able))
     for size in sizes:
         for chosen in combinations(able, size):
-            yield _written(term, {at: able[at][0] for at in chosen}, Folding.split)
+            signs = list(term)
+            for at in chosen:
+                signs[at] = able[at][0]
+            yield Variant("".join(signs), 0, Folding.split)
     for at, ways in able.items():
         for way in ways[1:]:
-            yield _written(term, {at: way}, Folding.split)
+            yield Variant(term[:at] + way + term[at + 1 :], 0, Folding.split)
 
 
 def numeral(digits: str) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import ahocorasick_rs
 
-from compliance.chartable import CharTable
+from compliance.chartable import CharTable, collapsed
 from compliance.keywords.excuses import inside_word
 from compliance.keywords.foldings import MAX_EXTRA, Folding
 from compliance.keywords.spelling import UNFINISHED, Alphabet, Spelling
@@ -92,20 +92,26 @@ class View:
         """The patterns in order, the entries and ways of each, and the longest run that one begins with."""
         found: list[tuple[str, int, int]] = []
         entries_of_table = self.alphabet.table.entries
+        heard_as = self.heard_as
+        begun = self._begun
+        lead, longest = 1, 0
         for entry in entries:
             allowed = int(self._kinds[entry].allowed)
             for number, way in enumerate(self._ways_of(entry)):
                 text = way.text
                 seen = text.translate(entries_of_table)
-                pattern = self.view(text)
+                pattern = collapsed(seen)
+                if pattern is not seen:
+                    lead = max(lead, len(seen) - len(seen.lstrip(seen[0])))
+                if heard_as is not None:
+                    pattern = heard_as(pattern)
                 found.append((text if text == pattern else pattern, entry, number))
-                if len(seen) - len(seen.lstrip(seen[0])) > self._lead:
-                    self._lead = len(seen) - len(seen.lstrip(seen[0]))
-                if len(text) + MAX_EXTRA > self._span:
-                    self._span = len(text) + MAX_EXTRA
+                longest = max(longest, len(text))
                 letters = text[:2] if len(seen) == len(text) else "".join(filter(self.alphabet.of, text))[:2]
-                for begun in (letters[0], letters):
-                    self._begun[begun] = self._begun.get(begun, 0) | allowed
+                begun[letters] = begun.get(letters, 0) | allowed
+        self._lead, self._span = lead, longest + MAX_EXTRA
+        for letters, allowed in list(begun.items()):
+            begun[letters[0]] = begun.get(letters[0], 0) | allowed
         found.sort()
         for pattern, entry, number in found:
             if not self._patterns or self._patterns[-1] != pattern:
