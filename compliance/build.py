@@ -12,6 +12,7 @@ from compliance.classifier.artefact import SHIPPED
 from compliance.classifier.judge import TYPE as SENTENCE
 from compliance.classifier.judge import RiskJudge
 from compliance.classifier.model import RiskClassifier
+from compliance.collection import collection_paused
 from compliance.entities import ENTITY_TYPES
 from compliance.entities.finder import EntityFinder
 from compliance.entities.judge import EntityJudge, entity_meanings
@@ -59,7 +60,8 @@ def build_pipeline(settings: ComplianceSettings) -> Pipeline:
 def build_rules(settings: ComplianceSettings) -> RuleBook:
     """Read the rule files; pipelines are compiled as policies are asked for. A bad file is a `RulesError`."""
     taxonomy = load_taxonomy(_TAXONOMY)
-    lexicon = load_lexicon(settings.lexicons, settings.allow_lists, taxonomy.ids)
+    with collection_paused():
+        lexicon = load_lexicon(settings.lexicons, settings.allow_lists, taxonomy.ids)
     injection = load_injection_rules(injection_file(settings), taxonomy.ids)
     classifier = RiskClassifier.load(SHIPPED)
     parts = Parts(TermLibrary(lexicon), KeywordMeanings(), EntityFinder(load_model()), injection, classifier)
@@ -101,7 +103,8 @@ class Parts:
         """The scanners of one direction that the policy has not switched off."""
         scanners: list[Scanner] = []
         if policy.enabled(KeywordScanner.name):
-            scanners.append(self.library.scanner(lambda term: self.meanings.of(term, policy, direction)))
+            with collection_paused():
+                scanners.append(self.library.scanner(lambda term: self.meanings.of(term, policy, direction)))
         if policy.enabled(PiiScanner.name):
             scanners.append(_personal_info(policy, direction))
         if policy.enabled(InjectionScanner.name):
