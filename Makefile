@@ -15,11 +15,15 @@ test: setup node-sdk ## Run every check and every test, the real engine included
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
-check: setup ## The inner loop: lint, types, and the tests that need neither the engine nor the model's weights
+check: setup ## The inner loop, under two minutes: lint, types, and the tests that start no process of their own
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -m "not engine and not node" --ignore=tests/models/starter
+	$(BIN)/pytest -q -m "not engine and not node" tests/configs tests/compliance $(QUICK) $(SLOW:%=--ignore-glob=*/%.py)
+
+# Gateway tests that need no server, and tests of the pipeline that take longer than they are worth in the inner loop.
+QUICK := $(addprefix tests/gateway/test_,guard.py parts.py restoring.py judging.py)
+SLOW := test_cli test_cli_files test_*_cli test_disguised_streams test_minimal_hold test_quality test_classifier
 
 setup:
 	@test -n "$(PYTHON)" || { echo "setup: Python 3.11 is needed and no python3 was found. 需要 Python 3.11。" >&2; exit 2; }
