@@ -55,19 +55,24 @@ def read_yaml(path: Path) -> Any:
 
 def read_text(path: Path) -> str:
     """Read a UTF-8 file, or say why not."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RulesError(
-            f"{path}: cannot be read ({error.strerror}); give an existing file",
-            f"{path}：无法读取，请给出存在且可读的文件",
-        ) from None
+    data = read_bytes(path)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise RulesError(
             f"{path}:{line}: not UTF-8; save the file as UTF-8", f"{path}:{line}：不是 UTF-8，请另存为 UTF-8"
+        ) from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file, or say why not."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RulesError(
+            f"{path}: cannot be read ({error.strerror}); give an existing file",
+            f"{path}：无法读取，请给出存在且可读的文件",
         ) from None
 
 

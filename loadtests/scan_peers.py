@@ -1,4 +1,4 @@
-"""What the scanning of texts is measured beside: Presidio's own recognizers, and LLM Guard's comparable scanners.
+"""LLM Guard's comparable scanners, which the scanning of texts is measured beside.
 
 LLM Guard lives in `.venv-bench-scan`, made from `configs/locks/bench-scan.txt`, since it pins other versions.
 """
@@ -6,10 +6,8 @@ LLM Guard lives in `.venv-bench-scan`, made from `configs/locks/bench-scan.txt`,
 import json
 import subprocess
 import venv
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from loadtests.children import BenchError
 
@@ -64,22 +62,3 @@ def llm_guard(text: str, terms: Sequence[str]) -> dict[str, float]:
         raise BenchError(f"LLM Guard did not run: {done.stderr.strip().splitlines()[-1:]}")
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
-
-
-def presidio_scan(text: str) -> Callable[[], Any]:
-    """Presidio's engine with the recognizers that it brings, and a blank spaCy pipeline for Chinese."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import spacy
-        from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
-        from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
-
-        class BlankEngine(SpacyNlpEngine):  # type: ignore[misc]
-            def __init__(self) -> None:
-                super().__init__(ner_model_configuration=NerModelConfiguration(labels_to_ignore=[]))
-                self.nlp = {"zh": spacy.blank("zh")}
-
-        registry = RecognizerRegistry(supported_languages=["zh"])
-        registry.load_predefined_recognizers(languages=["zh"])
-        engine = AnalyzerEngine(registry=registry, nlp_engine=BlankEngine(), supported_languages=["zh"])
-    return lambda: engine.analyze(text, language="zh")

@@ -12,11 +12,10 @@ import ahocorasick_rs
 import numpy as np
 
 from compliance.classifier.artefact import Artefact, Floats, read_artefact
+from compliance.sentences import MAX_SENTENCE
 from compliance.unicode import fold
 
-MAX_SENTENCE = 256
-"""Longer texts are scored in pieces of so many characters, because sums of weights grow with length."""
-
+# Longer texts are scored in pieces of MAX_SENTENCE characters, because sums of weights grow with length.
 _SENTENCE = re.compile(rf"[^。!?;\n]{{1,{MAX_SENTENCE}}}[。!?;\n]?")
 
 

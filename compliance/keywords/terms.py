@@ -13,7 +13,7 @@ from typing import NamedTuple
 from compliance.chartable import CharTable
 from compliance.keywords.excuses import Excuse, excuses_of
 from compliance.keywords.foldings import MAX_EXTRA, MAX_GAP, MAX_REPEATS, Folding, FoldingTables, folding_tables
-from compliance.keywords.pinyin import syllables
+from compliance.keywords.pinyin import sounds, syllables
 from compliance.keywords.spelling import Alphabet, Between
 from compliance.keywords.variants import Variant, latin, native
 from compliance.keywords.views import REMEMBERED, Kind, View
@@ -103,7 +103,7 @@ class CompiledTerms:
         heard = [one for one in whole if Folding.homophones in kinds[one].allowed and kinds[one].size >= SHORTEST_HEARD]
         if heard:
             by_ear = Alphabet(tables.skeleton, _heard_as(tables))
-            yield View(by_ear, kinds, heard, as_it_is, heard_as=_sounds(), needs=Folding.homophones)
+            yield View(by_ear, kinds, heard, as_it_is, heard_as=_one_letter_a_syllable(), needs=Folding.homophones)
         # What begins or ends in a separator can only be looked for as it is.
         literal = Alphabet(CharTable(()), lambda written, meant: Folding.none if written == meant else None)
         odd = [e.index for e in live if not (self.plain.of(e.text[0]) and self.plain.of(e.text[-1]))]
@@ -113,11 +113,10 @@ class CompiledTerms:
         return sum(1 for char in text if self.plain.of(char))
 
 
-def _sounds() -> CharTable:
-    """What each character sounds like, as one letter for each syllable; numerals stay with their digits."""
-    spoken = syllables()
-    letter = {syllable: chr(0xE000 + at) for at, syllable in enumerate(sorted(set(spoken.values())))}
-    return CharTable([letter.get(spoken.get(chr(code), ""), chr(code)) for code in range(0x10000)])
+def _one_letter_a_syllable() -> CharTable:
+    """What each character of a skeleton sounds like; its numerals have become digits, which have no sound."""
+    heard = sounds()
+    return CharTable([heard.get(code, chr(code)) for code in range(0x10000)])
 
 
 def _heard_as(tables: FoldingTables) -> Between:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from compliance.taxonomy import read_bytes
 from compliance.verdict import RulesError
 
 
@@ -101,13 +102,7 @@ def read_source(path: Path, wanted: Format, columns: Columns) -> Source:
 
 
 def _decoded(path: Path) -> tuple[str, str]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise RulesError(
-            f"{path}: cannot be read ({error.strerror}); give an existing file",
-            f"{path}：无法读取，请给出存在且可读的文件",
-        ) from None
+    data = read_bytes(path)
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             text = data.decode(encoding)

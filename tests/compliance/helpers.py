@@ -1,7 +1,7 @@
 """What several compliance tests need: golden tables, and pipelines made from a few terms."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from compliance.pii.catalog import DETECTORS
 from compliance.pii.detector import Detector
 from compliance.pii.scanner import PiiScanner
 from compliance.pipeline import Pipeline
+from compliance.quality.measures import Span
+from compliance.quality.tables import Personal
 from compliance.unicode import fold
 from compliance.verdict import Action, Severity
 
@@ -69,3 +71,8 @@ def stream(gate: Gate, chunks: Iterable[str]) -> list[Release]:
 
 def text_of(releases: Iterable[Release]) -> str:
     return "".join(release.text for release in releases)
+
+
+def expected_spans(row: Mapping[str, Any]) -> list[Span]:
+    """The expected spans: each found value is looked up in the text after the one before it."""
+    return Personal.model_validate(row).spans

@@ -15,17 +15,11 @@ from compliance.labels.errors import LabelError
 from compliance.labels.files import check_file, formats, label_file, read_file
 from compliance.labels.ids import new_content_id
 from compliance.labels.label import Label
-from compliance.labels.labels import Labels, build_labels, check_label
+from compliance.labels.labels import Labels, check_label
 from compliance.labels.rules import load_label_rules
-from configs.schema import LabelSettings
 
 RULES = load_label_rules()
 FORMATS = formats(RULES)
-
-
-@pytest.fixture(scope="module")
-def labels(tmp_path_factory: pytest.TempPathFactory) -> Labels:
-    return build_labels(LabelSettings(key_file=tmp_path_factory.mktemp("key") / "label-key.pem"))
 
 
 def trusted(labels: Labels) -> dict:

@@ -28,11 +28,6 @@ RULES = load_label_rules()
 FORMATS = formats(RULES)
 
 
-@pytest.fixture(scope="module")
-def labels(tmp_path_factory: pytest.TempPathFactory) -> Labels:
-    return build_labels(LabelSettings(key_file=tmp_path_factory.mktemp("key") / "label-key.pem"))
-
-
 def trusted(labels: Labels) -> dict:
     return {labels.key.id: labels.key.public}
 

@@ -1,7 +1,6 @@
 """The detectors against the golden table, prefix by prefix, and inside Presidio's own engine."""
 
 import warnings
-from typing import Any
 
 import pytest
 
@@ -9,21 +8,9 @@ from compliance.pii import PII_TYPES
 from compliance.pii.catalog import DETECTORS
 from compliance.pipeline import Pipeline
 from compliance.unicode import fold
-from tests.compliance.helpers import read_cases
+from tests.compliance.helpers import expected_spans, read_cases
 
-Span = tuple[int, int, str]
 TABLES = ("pii", "pii_independent")
-
-
-def spans_of(row: dict[str, Any]) -> list[Span]:
-    """The expected spans: each found value is looked up in the text after the one before it."""
-    spans: list[Span] = []
-    at = 0
-    for kind, value in row["found"]:
-        start = row["text"].index(value, at)
-        at = start + len(value)
-        spans.append((start, at, kind))
-    return spans
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -32,7 +19,7 @@ def test_every_row_gives_exactly_its_spans(pipeline: Pipeline, table: str) -> No
     for row in read_cases(table):
         verdict = pipeline.scan(row["text"], "output")
         got = [(f.start, f.end, f.type) for f in verdict.findings if f.scanner == "personal_info"]
-        if got != spans_of(row):
+        if got != expected_spans(row):
             wrong.append((row["id"], row.get("note"), row["text"], got))
     assert not wrong
 
@@ -53,7 +40,7 @@ def test_no_finding_quotes_what_it_found(pipeline: Pipeline) -> None:
 def test_a_value_is_waited_for_from_its_first_character_on() -> None:
     """The cheap tests may never be stricter than the patterns behind them, at any cut."""
     for row in (row for table in TABLES for row in read_cases(table)):
-        for start, end, kind in spans_of(row):
+        for start, end, kind in expected_spans(row):
             value, before = row["text"][start:end], row["text"][:start]
             text = fold(row["text"])
             start = len(fold(before))
@@ -88,7 +75,7 @@ def test_the_recognizers_work_in_presidios_engine(language: str) -> None:
         for row in read_cases("pii")[::3]:
             results = engine.analyze(row["text"], language=language)
             got = {(one.start, one.end, one.entity_type) for one in results}
-            if not set(spans_of(row)) <= got:
+            if not set(expected_spans(row)) <= got:
                 wrong.append((row["text"], got))
     assert not wrong
 
