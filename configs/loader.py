@@ -7,7 +7,8 @@ from typing import TypeVar
 import yaml
 from pydantic import ValidationError
 
-from configs.schema import CatalogSettings, Settings, Strict
+from configs.schema import CatalogSettings, Settings
+from configs.strict import Strict
 
 CONFIG_DIR = Path(__file__).resolve().parent
 DEFAULT_PATH = CONFIG_DIR / "opcgate.yaml"

@@ -4,13 +4,18 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-
-class Strict(BaseModel):
-    """Base of every settings model: frozen, and a misspelt key is refused rather than ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from configs.sections.audit import AuditSettings
+from configs.sections.files import FileSettings
+from configs.sections.ledger import LedgerSettings
+from configs.sections.limits import LimitSettings
+from configs.sections.reports import ReportSettings
+from configs.sections.routing import NodeSettings, RoutingSettings, UpstreamSettings
+from configs.sections.telemetry import TelemetrySettings
+from configs.sections.tenants import TenantSettings
+from configs.sections.workers import WorkerSettings
+from configs.strict import Strict
 
 
 class ListenSettings(Strict):
@@ -40,32 +45,6 @@ class DatabaseSettings(Strict):
         return re.sub(r"//[^/]*@", "//", self.url)
 
 
-class LimitSettings(Strict):
-    """What one key may ask for at once; the engine's own limits come on top."""
-
-    concurrent_requests_per_key: int = Field(64, ge=1)
-    choices_per_request: int = Field(8, ge=1)
-
-
-class UpstreamSettings(Strict):
-    """How long the gateway waits for an engine node before it answers with an error."""
-
-    connect_seconds: float = Field(3.0, gt=0)
-    idle_seconds: float = Field(120.0, gt=0)
-    whole_answer_seconds: float = Field(600.0, gt=0)
-    probe_interval_seconds: float = Field(5.0, gt=0)
-    probe_timeout_seconds: float = Field(10.0, gt=0)
-    connections_per_node: int = Field(1024, ge=1)
-
-
-class NodeSettings(Strict):
-    """One engine node: an address that answers vLLM's API, and the catalog models that it serves."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
-    url: str = Field(pattern=r"^https?://")
-    models: tuple[str, ...] = Field(min_length=1)
-
-
 class ComplianceSettings(Strict):
     """Which rules the pipeline is built from. Paths are relative to the settings file's folder.
 
@@ -77,8 +56,8 @@ class ComplianceSettings(Strict):
 
     policy: Path = Path("policies/base.yaml")
     policy_folders: tuple[Path, ...] = ()
-    models: dict[str, str] = {}
-    tenants: dict[str, str] = {}
+    models: dict[str, str] = Field(default_factory=dict)
+    tenants: dict[str, str] = Field(default_factory=dict)
     reload_interval_seconds: float = Field(2.0, gt=0)
     lexicons: tuple[Path, ...] = (Path("lexicons/starter.tsv"),)
     allow_lists: tuple[Path, ...] = (Path("lexicons/allow.tsv"),)
@@ -135,7 +114,7 @@ class LabelSettings(Strict):
     provider: str = "opcgate-local"
     display_name: str = Field("opcgate", min_length=1, max_length=60)
     position: LabelPosition = "corner"
-    tenants: dict[str, LabelPosition] = {}
+    tenants: dict[str, LabelPosition] = Field(default_factory=dict)
     language: Literal["zh", "en"] = "zh"
     text_zh: str = "AI生成（{name} · {model}）"
     text_en: str = "AI生成 / AI-generated ({name} · {model})"
@@ -167,6 +146,14 @@ class Settings(Strict):
     catalog: Path = Path("models.yaml")
     nodes: tuple[NodeSettings, ...] = Field(min_length=1)
     guards: tuple[GuardSettings, ...] = ()
+    tenants: TenantSettings = TenantSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    audit: AuditSettings = AuditSettings()
+    routing: RoutingSettings = RoutingSettings()
+    files: FileSettings = FileSettings()
+    reports: ReportSettings = ReportSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    workers: WorkerSettings = WorkerSettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("nodes")

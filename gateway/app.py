@@ -21,24 +21,30 @@ from configs.loader import SettingsError, load_catalog
 from configs.schema import Settings
 from gateway import health
 from gateway.chat import Gateway, answer
+from gateway.control.routes import PREFIX, ROUTERS
 from gateway.endpoint import Answer, SettledEndpoint
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
 from gateway.guard_client import guard_keys, open_judges
-from gateway.keys import KeyRing
 from gateway.labelling import Labelling
-from gateway.metrics import Metrics
+from gateway.ledger.ledger import Ledger
+from gateway.limits.limits import Limits
+from gateway.limits.places import Places
 from gateway.moderation_categories import shipped_categories
 from gateway.moderations import Moderations
-from gateway.nodes import Nodes
-from gateway.quota import Quota
 from gateway.record import Recorder
 from gateway.request import SURFACES
+from gateway.routing.nodes import Nodes
+from gateway.routing.router import Router
 from gateway.rules import Rules
 from gateway.scanned import ScannedTexts
-from gateway.store import migrate, open_engine, record_writer
+from gateway.store import group_writer, migrate, open_engine
 from gateway.surfaces import moderations as moderation_surface
-from gateway.suspension import Suspensions
+from gateway.telemetry.metrics import Metrics
+from gateway.tenants.keys import KeyRing
+from gateway.tenants.suspension import Suspensions
+from gateway.tokens import TokenCounter
 from gateway.upstream import HttpTransport, Transport
+from gateway.workers.worker import Worker
 from models.catalog import Catalog, ServedModel
 
 log = logging.getLogger("opcgate.app")
@@ -55,7 +61,7 @@ def build_app(
     moderations = Moderations(
         shipped_categories(),
         settings.moderations,
-        Quota(settings.moderations.concurrent_requests_per_key),
+        Places(settings.moderations.concurrent_requests_per_key),
         RiskClassifier.load(SHIPPED).scores,
     )
     catalog = Catalog(load_catalog(settings.catalog))
@@ -79,6 +85,8 @@ def build_app(
 
     app = FastAPI(title="opcgate", version="0.1.0", lifespan=lifespan)
     app.include_router(health.router)
+    for router in ROUTERS:
+        app.include_router(router, prefix=PREFIX)
     for kind in (GatewayError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _error_response)
     return app
@@ -111,7 +119,10 @@ async def running_gateway(
         wire = transport or HttpTransport.open(settings.upstream)
         stack.push_async_callback(wire.close)
         judges = await stack.enter_async_context(open_judges(guards, secrets))
-        recorder = Recorder(stack.enter_context(record_writer(settings.database, engine)))
+        worker = Worker(engine, settings.workers, clock)
+        await worker.start()
+        stack.push_async_callback(worker.close)
+        recorder = Recorder(stack.enter_context(group_writer(settings.database, engine)))
         recorder.start()
         stack.push_async_callback(recorder.close)
         nodes = Nodes(settings.nodes, served, wire, settings.upstream)
@@ -125,15 +136,21 @@ async def running_gateway(
         gc.collect()
         gc.freeze()
         yield Gateway(
+            settings=settings,
+            database=engine,
             keys=KeyRing(engine, settings.database.key_cache_seconds, clock),
-            quota=Quota(settings.limits.concurrent_requests_per_key),
+            places=Places(settings.limits.concurrent_requests_per_key),
+            limits=Limits(),
+            tokens=TokenCounter(),
+            ledger=Ledger(),
             rules=rules,
             suspensions=suspensions,
             judges=judges,
             labelling=labelling,
             nodes=nodes,
-            transport=wire,
+            router=Router(nodes, wire),
             recorder=recorder,
+            worker=worker,
             metrics=Metrics(),
             clock=clock,
             max_choices=settings.limits.choices_per_request,

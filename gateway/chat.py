@@ -6,34 +6,42 @@ answer is a stream of one event.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.pipeline import Pipeline
 from compliance.policies.schema import GUARD
 from compliance.verdict import Action, Finding
+from configs.schema import Settings
+from gateway.call import Call
 from gateway.errors import ClientGone, GatewayError, KeySuspended, PromptRefused, RecordFailed
 from gateway.guard import AnswerGuard, choices_asked, last_usage
 from gateway.guard_client import Judges
 from gateway.judging import judge_prompt, judged
-from gateway.keys import KeyRing
 from gateway.labelling import Labelling
-from gateway.metrics import Metrics
-from gateway.nodes import Node, Nodes
+from gateway.ledger.ledger import Ledger
+from gateway.limits.limits import Limits
+from gateway.limits.places import Places
 from gateway.prompt import scan_prompt
-from gateway.quota import Quota
-from gateway.record import Recorder, RequestEntry
+from gateway.record import Recorder, RequestEntry, Settlement
 from gateway.request import CheckedRequest, Surface, parse_request
 from gateway.restoring import restored
+from gateway.routing.nodes import Nodes
+from gateway.routing.router import Router
 from gateway.rules import Rules
 from gateway.scanned import ScannedTexts
 from gateway.set_answer import set_answer_events, speaks_chinese
 from gateway.surfaces.parts import Unscanned
-from gateway.suspension import Suspensions
-from gateway.upstream import Event, Transport
+from gateway.telemetry.metrics import Metrics
+from gateway.tenants.keys import KeyRing
+from gateway.tenants.suspension import Suspensions
+from gateway.tokens import TokenCounter
+from gateway.upstream import Event
+from gateway.workers.worker import Worker
 from models.catalog import ServedModel
 
 GONE = (asyncio.CancelledError, GeneratorExit, ClientGone)
@@ -43,15 +51,21 @@ GONE = (asyncio.CancelledError, GeneratorExit, ClientGone)
 class Gateway:
     """Everything a request meets on its way, constructed in `build_app`."""
 
+    settings: Settings
+    database: AsyncEngine
     keys: KeyRing
-    quota: Quota
+    places: Places
+    limits: Limits
+    tokens: TokenCounter
+    ledger: Ledger
     rules: Rules
     suspensions: Suspensions
     judges: Judges
     labelling: Labelling
     nodes: Nodes
-    transport: Transport
+    router: Router
     recorder: Recorder
+    worker: Worker
     metrics: Metrics
     clock: Callable[[], float]
     max_choices: int
@@ -64,37 +78,33 @@ class Gateway:
         return self.rules.default.pipeline
 
 
-async def answer(
-    surface: Surface,
-    gateway: Gateway,
-    authorization: bytes | None,
-    read_body: Callable[[], Awaitable[bytes]],
-    entry: RequestEntry,
-) -> AsyncGenerator[Event]:
+async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestEntry) -> AsyncGenerator[Event]:
     """Serve one request as events that are safe to send; the row is settled before the last byte goes out.
 
     Raises GatewayError, before the first event or between two. Close it to abort the request on the node.
     """
     async with settled(gateway, entry):
-        caller = await gateway.keys.authenticate(authorization)
-        entry.key_id = caller.key_id
-        with gateway.quota.reserve(caller):
-            request, model = await checked(gateway, surface, read_body, entry)
+        caller = await gateway.keys.authenticate(call.credentials, call.address)
+        entry.of(caller)
+        with gateway.places.reserve(caller):
+            request, model = await checked(gateway, surface, call, entry)
             label = gateway.labelling.begin(request, caller, entry)
             rules = await gateway.rules.of(caller, model.id)
             entry.under(rules)
             entry.rules_version += gateway.judges.version
-            prompt = await scan_prompt(rules.pipeline, request, entry, gateway.scanned)
-            if prompt.replaced is not None:
-                for event in instead(gateway, request, rules.pipeline, prompt.replaced, entry):
-                    yield event
-                return
-            guards = rules.policy.enabled(GUARD)
-            if guards and gateway.judges.prompt:
-                await judge_prompt(gateway.judges.prompt, request, entry)
-            with gateway.nodes.pick(model) as node:
-                entry.node = node.name
-                safe = guarded(gateway, rules.pipeline, request, model, node, entry)
+            estimate = await gateway.tokens.estimate(request, model)
+            async with gateway.limits.admitted(caller, model, estimate, entry):
+                entry.hold = await gateway.ledger.hold(caller, model, estimate)
+                prompt = await scan_prompt(rules.pipeline, request, entry, gateway.scanned)
+                if prompt.replaced is not None:
+                    for event in instead(gateway, request, rules.pipeline, prompt.replaced, entry):
+                        yield event
+                    return
+                guards = rules.policy.enabled(GUARD)
+                if guards and gateway.judges.prompt:
+                    await judge_prompt(gateway.judges.prompt, request, entry)
+                raw = gateway.router.events(request, model, caller, entry)
+                safe = guarded(rules.pipeline, request, entry, raw)
                 if guards and gateway.judges.output:
                     safe = judged(safe, gateway.judges.output, request, entry)
                 if prompt.pseudonyms is not None:
@@ -110,15 +120,16 @@ async def answer(
 
 
 async def checked(
-    gateway: Gateway, surface: Surface, read_body: Callable[[], Awaitable[bytes]], entry: RequestEntry
+    gateway: Gateway, surface: Surface, call: Call, entry: RequestEntry
 ) -> tuple[CheckedRequest, ServedModel]:
     """The request, well formed and for a model that exists."""
-    request = parse_request(surface, await read_body(), max_choices=gateway.max_choices, parts=gateway.parts)
+    request = parse_request(surface, await call.read_body(), max_choices=gateway.max_choices, parts=gateway.parts)
     entry.streamed = request.stream
     if request.unscanned_parts:
         entry.note = "passed on without a scan: " + ", ".join(request.unscanned_parts)
     model = gateway.nodes.resolve(request.model)
     entry.model = model.id
+    entry.model_digest = model.digest
     return request, model
 
 
@@ -133,13 +144,11 @@ def instead(
 
 
 async def guarded(
-    gateway: Gateway, pipeline: Pipeline, request: CheckedRequest, model: ServedModel, node: Node, entry: RequestEntry
+    pipeline: Pipeline, request: CheckedRequest, entry: RequestEntry, raw: AsyncGenerator[Event]
 ) -> AsyncGenerator[Event]:
     """The node's events with only what the pipeline lets through."""
     guard = AnswerGuard(pipeline, request, entry)
-    url = node.settings.url + request.surface.path
-    body = request.upstream_body(model.served_name)
-    async with aclosing(gateway.transport.events(url, body, stream=request.stream)) as events:
+    async with aclosing(raw) as events:
         async for event in events:
             safe = guard.apply(event)
             if safe is not None:
@@ -186,11 +195,17 @@ def _outcome_of(error: GatewayError) -> str:
 
 
 async def settle(gateway: Gateway, entry: RequestEntry, ended_at: float) -> None:
-    """Commit the request's row. Raises RecordFailed when it can't: an answer without a record is none."""
+    """Commit the request's row and charge. Raises RecordFailed when it can't: an answer without a record is none."""
+    charge = entry.hold.charge(entry) if entry.hold else None
+    committed = False
     try:
-        await gateway.recorder.settle(entry.row(ended_at))
+        await gateway.recorder.settle(Settlement(entry.row(ended_at), charge))
+        committed = True
         if entry.violation is not None and entry.key_id is not None:
             await gateway.suspensions.count(entry)
             gateway.keys.forget(entry.key_id)
     except SQLAlchemyError as error:
         raise RecordFailed("The request could not be recorded; try again. 请求未能记录，请重试。") from error
+    finally:
+        if entry.hold:
+            entry.hold.release(committed=committed)

@@ -54,9 +54,9 @@ def create(
     config: ConfigPath = None,
 ) -> None:
     """Create a key and print it; it is stored as a digest and can't be shown again. / 新建密钥。"""
-    from gateway.key_cli import check_policy
-    from gateway.keys import create_key
     from gateway.store import with_database
+    from gateway.tenants.key_cli import check_policy
+    from gateway.tenants.keys import create_key
 
     if not name.strip() or len(name) > 100:
         _fail("--name must have 1 to 100 characters. 名称须为 1 至 100 个字符。")
@@ -79,9 +79,9 @@ def create(
 @keys.command("list")
 def list_command(config: ConfigPath = None) -> None:
     """List the keys by id; the keys themselves are not stored. / 列出密钥。"""
-    from gateway.key_cli import suspension_of
-    from gateway.keys import list_keys
     from gateway.store import with_database
+    from gateway.tenants.key_cli import suspension_of
+    from gateway.tenants.keys import list_keys
 
     table = Table("id", "name", "created", "expires", "revoked", "suspended", "policy")
     for row in asyncio.run(with_database(_settings(config).database, list_keys)):
@@ -93,8 +93,8 @@ def list_command(config: ConfigPath = None) -> None:
 @keys.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")], config: ConfigPath = None) -> None:
     """Revoke a key; running gateways notice within database.key_cache_seconds. / 吊销密钥。"""
-    from gateway.keys import revoke_key
     from gateway.store import with_database
+    from gateway.tenants.keys import revoke_key
 
     if not asyncio.run(with_database(_settings(config).database, lambda engine: revoke_key(engine, key_id))):
         _fail(f"no valid key has the id '{key_id}'; see `opcgate keys list`. 没有这个有效密钥。")
@@ -108,8 +108,8 @@ def label(
     config: ConfigPath = None,
 ) -> None:
     """Set where a key's answers show their label. / 设置某密钥的显式标识位置。"""
-    from gateway.keys import place_label
     from gateway.store import with_database
+    from gateway.tenants.keys import place_label
 
     chosen = None if position == "default" else _position(position)
     if not asyncio.run(with_database(_settings(config).database, lambda engine: place_label(engine, key_id, chosen))):
@@ -127,8 +127,8 @@ def agree_command(
     config: ConfigPath = None,
 ) -> None:
     """Record that a key's owner agreed to the duties of unlabelled output. / 登记不含显式标识输出的协议。"""
-    from gateway.agreements import agree
     from gateway.store import with_database
+    from gateway.tenants.agreements import agree
 
     settings = _settings(config)
     agreed = version or settings.labels.agreement_version
@@ -152,8 +152,8 @@ def withdraw_command(
     key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")], config: ConfigPath = None
 ) -> None:
     """End a key's agreement; its record stays. / 终止协议，记录保留。"""
-    from gateway.agreements import withdraw
     from gateway.store import with_database
+    from gateway.tenants.agreements import withdraw
 
     if not asyncio.run(with_database(_settings(config).database, lambda engine: withdraw(engine, key_id))):
         _fail(f"no agreement is in force for '{key_id}'. 该密钥没有生效中的协议。")
@@ -163,8 +163,8 @@ def withdraw_command(
 @keys.command()
 def agreements(config: ConfigPath = None) -> None:
     """List every agreement, with the unlabelled answers given under it. / 列出协议及无显式标识的输出次数。"""
-    from gateway.agreements import list_agreements
     from gateway.store import with_database
+    from gateway.tenants.agreements import list_agreements
 
     table = Table(Column("key", no_wrap=True), "version", "agreed by", "agreed", "withdrawn", "unlabelled answers")
     for one, answers in asyncio.run(with_database(_settings(config).database, list_agreements)):
@@ -186,7 +186,7 @@ def policy(
     config: ConfigPath = None,
 ) -> None:
     """Give a key a policy of its own, or none. / 为密钥指定策略。"""
-    from gateway.key_cli import give_policy
+    from gateway.tenants.key_cli import give_policy
 
     give_policy(_settings(config), key_id, name)
 
@@ -198,7 +198,7 @@ def suspend(
     config: ConfigPath = None,
 ) -> None:
     """Suspend a key: 403 for every request; running gateways notice within the cache's time. / 暂停密钥。"""
-    from gateway.key_cli import suspend_now
+    from gateway.tenants.key_cli import suspend_now
 
     suspend_now(_settings(config), key_id, hours)
 
@@ -206,7 +206,7 @@ def suspend(
 @keys.command()
 def restore(key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")], config: ConfigPath = None) -> None:
     """Lift a suspension; violations before it no longer count. / 恢复被暂停的密钥。"""
-    from gateway.key_cli import restore_now
+    from gateway.tenants.key_cli import restore_now
 
     restore_now(_settings(config), key_id)
 
@@ -214,7 +214,7 @@ def restore(key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")],
 @keys.command()
 def show(key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")], config: ConfigPath = None) -> None:
     """Show a key's policy, state and last violations. / 显示密钥的策略、状态与最近的违规。"""
-    from gateway.key_cli import print_key
+    from gateway.tenants.key_cli import print_key
 
     print_key(_settings(config), key_id)
 

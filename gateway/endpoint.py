@@ -5,13 +5,14 @@ Plain ASGI, mounted as routes in the FastAPI app: these are the hot paths.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from compliance.labels.ids import new_content_id
+from gateway.call import Call
 from gateway.chat import Gateway
 from gateway.errors import BodyTooLarge, ClientGone, GatewayError
 from gateway.record import RequestEntry
@@ -21,8 +22,8 @@ log = logging.getLogger("opcgate.endpoint")
 Headers = list[tuple[bytes, bytes]]
 DISCARD_BYTES = 64 * 1024 * 1024
 
-Answer = Callable[[Gateway, bytes | None, Callable[[], Awaitable[bytes]], RequestEntry], AsyncGenerator[Event]]
-"""What an endpoint does with the Authorization header and the body of a request: events that are safe to send."""
+Answer = Callable[[Gateway, Call, RequestEntry], AsyncGenerator[Event]]
+"""What an endpoint does with a call: events that are safe to send."""
 
 
 class SettledEndpoint:
@@ -67,6 +68,7 @@ class Exchange:
         self._gateway = gateway
         self._answer = answer
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._address: str | None = scope["client"][0] if scope.get("client") else None
         self._receive = receive
         self._send = send
         self._max_body_bytes = max_body_bytes
@@ -77,6 +79,7 @@ class Exchange:
             endpoint=name,
             started_at=gateway.clock(),
             rules_version=gateway.pipeline.version,
+            worker=gateway.worker.id,
             label_asked=self._header(b"x-opcgate-label"),
         )
 
@@ -87,7 +90,7 @@ class Exchange:
     async def run(self) -> None:
         """Answer, or say why not: as a response before the first byte, as an event after it."""
         try:
-            events = self._answer(self._gateway, self._headers.get(b"authorization"), self.read_body, self.entry)
+            events = self._answer(self._gateway, self._call(), self.entry)
             async with aclosing(events):
                 await self._write(events)
         except GatewayError as error:
@@ -98,6 +101,12 @@ class Exchange:
             # The traceback goes to the log, which holds no user text; the caller gets the request's id.
             log.exception("request %s failed", self.entry.id)
             await self._refuse(GatewayError(f"Something went wrong here; quote {self.entry.id}. 服务内部错误。"))
+
+    def _call(self) -> Call:
+        credentials = self._headers.get(b"authorization")
+        if credentials is None and b"x-api-key" in self._headers:
+            credentials = b"Bearer " + self._headers[b"x-api-key"]
+        return Call(credentials, self._address, self.read_body)
 
     async def read_body(self) -> bytes:
         """The whole body. Raises BodyTooLarge, ClientGone.

@@ -7,11 +7,14 @@ GatewayError
 │   ├── UnknownModel        404
 │   ├── NotFound            404  no such path
 │   ├── MethodNotAllowed    405
+│   ├── Forbidden           403  a valid key that may not do this
 │   └── LabelAgreementRequired 403  an answer without visible label, and no recorded agreement
 ├── Unauthorized            401  no key, unknown key, revoked or expired key
 │   └── KeySuspended        403  it broke the policy too often, or an operator says so
 ├── PromptRefused           400  the compliance pipeline blocks the prompt
 ├── RateLimited             429  too many requests at once for this key
+├── QuotaSpent              429  vouchers or a free allowance are used up; not to be retried
+├── Overloaded              429  the nodes and the queue before them are full
 ├── ScanFailed              503  a scanner failed: nothing was let through
 ├── PolicyUnavailable       503  the policy of the key or model can't be used
 ├── RecordFailed            503  the request's record can't be committed
@@ -143,6 +146,40 @@ class RateLimited(GatewayError):
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
     retry_after_seconds = 1
+
+
+class QuotaSpent(GatewayError):
+    """The tenant's vouchers, or a free model's allowance, don't cover the request. Trying again changes nothing."""
+
+    status = 429
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"x-should-retry", b"false")]
+
+
+class Forbidden(InvalidRequest):
+    """The key is valid, and may not do this."""
+
+    status = 403
+    type = "permission_error"
+    code = "permission_denied"
+
+
+class Overloaded(GatewayError):
+    """The nodes are full and the queue is too, or the wait in it was too long. `retry_after` is in whole seconds."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "overloaded"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, param=param)
+        self.retry_after = retry_after
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"retry-after", str(min(max(self.retry_after, 1), 60)).encode())]
 
 
 class ScanFailed(GatewayError):

@@ -14,10 +14,10 @@ from compliance.labels.notice import before_and_after
 from configs.schema import LabelPosition, LabelSettings
 from gateway.errors import InvalidRequest, LabelAgreementRequired
 from gateway.guard import choices_asked
-from gateway.keys import Caller
 from gateway.record import RequestEntry
 from gateway.request import CheckedRequest
 from gateway.surfaces.chat import TEXT_FIELDS
+from gateway.tenants.keys import Caller
 from gateway.upstream import Event
 
 HEADER = b"x-aigc"

@@ -4,18 +4,19 @@ It asks no node, so it works while none is ready. What it finds is recorded and 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from compliance.pipeline import Pipeline
 from compliance.verdict import ScannerError, Verdict
 from configs.schema import ModerationSettings
+from gateway.call import Call
 from gateway.chat import Gateway, settled
 from gateway.errors import ScanFailed
+from gateway.limits.places import Places
 from gateway.moderation_categories import Categories
 from gateway.prompt import INLINE_CHARS
-from gateway.quota import Quota
 from gateway.record import RequestEntry
 from gateway.request import checked_body
 from gateway.surfaces.moderations import ModerationRequest, Texts, texts_of
@@ -32,30 +33,24 @@ class Moderations:
 
     categories: Categories
     settings: ModerationSettings
-    quota: Quota
+    places: Places
     scores: Scores | None = None
 
-    async def answer(
-        self,
-        gateway: Gateway,
-        authorization: bytes | None,
-        read_body: Callable[[], Awaitable[bytes]],
-        entry: RequestEntry,
-    ) -> AsyncGenerator[Event]:
+    async def answer(self, gateway: Gateway, call: Call, entry: RequestEntry) -> AsyncGenerator[Event]:
         """Judge the texts of one request: one event, the whole answer. Raises GatewayError."""
         async with settled(gateway, entry):
-            caller = await gateway.keys.authenticate(authorization)
-            entry.key_id = caller.key_id
-            with self.quota.reserve(caller):
-                texts = await self._texts(read_body)
+            caller = await gateway.keys.authenticate(call.credentials, call.address)
+            entry.of(caller)
+            with self.places.reserve(caller):
+                texts = await self._texts(call)
                 rules = await gateway.rules.of(caller, texts.model or "")
                 entry.under(rules)
                 results = await self._results(rules.pipeline, texts, entry)
                 entry.outcome = "checked"
                 yield {"id": "modr-" + entry.id.removeprefix("req_"), "model": MODEL, "results": results}
 
-    async def _texts(self, read_body: Callable[[], Awaitable[bytes]]) -> Texts:
-        request, _ = checked_body(ModerationRequest, await read_body())
+    async def _texts(self, call: Call) -> Texts:
+        request, _ = checked_body(ModerationRequest, await call.read_body())
         return texts_of(
             request,
             max_texts=self.settings.texts_per_request,

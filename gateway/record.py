@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compliance.policies.policy import RepeatedViolationRule
 from compliance.rulebook import EffectiveRules
 from compliance.verdict import Action, Direction, Finding
-from gateway.store import WriteRows
+
+if TYPE_CHECKING:
+    from gateway.ledger.ledger import Charge, Hold
+    from gateway.tenants.keys import Caller
 
 GROUP = 256
 
@@ -23,15 +27,26 @@ class RequestEntry:
     started_at: float
     rules_version: str
     key_id: str | None = None
+    tenant: str | None = None
+    worker: str | None = None
     model: str | None = None
+    model_digest: str | None = None
     node: str | None = None
+    region: str | None = None
     streamed: bool = False
     outcome: str = "started"
     error_code: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    hold: "Hold | None" = None
+    cost: int | None = None
     findings: list[dict[str, Any]] = field(default_factory=list)
     released: dict[str, Any] = field(default_factory=dict)
+    covered: dict[str, Any] = field(default_factory=dict)
+    attempts: int = 0
+    scan_seconds: float = 0.0
+    queue_seconds: float = 0.0
     first_byte_at: float | None = None
     note: str = ""
     label_asked: str | None = None
@@ -43,6 +58,11 @@ class RequestEntry:
     dry_run: bool = False
     repeated_violations: RepeatedViolationRule | None = None
     violation: str | None = None
+
+    def of(self, caller: "Caller") -> None:
+        """Note who asks."""
+        self.key_id = caller.key_id
+        self.tenant = caller.tenant
 
     def under(self, rules: EffectiveRules) -> None:
         """Note which rules hold for this request."""
@@ -83,17 +103,27 @@ class RequestEntry:
             "id": self.id,
             "started_at": datetime.fromtimestamp(self.started_at, UTC),
             "key_id": self.key_id,
+            "tenant": self.tenant,
+            "worker": self.worker,
             "endpoint": self.endpoint,
             "model": self.model,
+            "model_digest": self.model_digest,
             "node": self.node,
+            "region": self.region,
             "streamed": self.streamed,
             "outcome": self.outcome,
             "error_code": self.error_code,
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
+            "cached_tokens": self.cached_tokens,
+            "cost": self.cost,
             "rules_version": self.rules_version,
             "findings": self.findings,
             "released": self.released,
+            "covered": self.covered,
+            "attempts": self.attempts,
+            "scan_seconds": self.scan_seconds,
+            "queue_seconds": self.queue_seconds,
             "first_byte_seconds": None if self.first_byte_at is None else self.first_byte_at - self.started_at,
             "total_seconds": ended_at - self.started_at,
             "note": self.note,
@@ -105,22 +135,33 @@ class RequestEntry:
         }
 
 
-class Recorder:
-    """Writes finished requests in groups: every waiting row goes into one transaction."""
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What one finished request commits in one transaction: its row, and what it costs (None: nothing was held)."""
 
-    def __init__(self, write_rows: WriteRows) -> None:
-        self._write_rows = write_rows
-        self._waiting: asyncio.Queue[tuple[dict[str, Any], asyncio.Future[None]]] = asyncio.Queue()
+    row: dict[str, Any]
+    charge: "Charge | None" = None
+
+
+WriteGroup = Callable[[Sequence[Settlement]], Awaitable[None]]
+
+
+class Recorder:
+    """Writes finished requests in groups: every waiting settlement goes into one transaction."""
+
+    def __init__(self, write_group: WriteGroup) -> None:
+        self._write_group = write_group
+        self._waiting: asyncio.Queue[tuple[Settlement, asyncio.Future[None]]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Start the writer; call once, inside the event loop."""
         self._task = asyncio.create_task(self._write_groups(), name="recorder")
 
-    async def settle(self, row: dict[str, Any]) -> None:
-        """Return when the row is committed. Raises what the database raised."""
+    async def settle(self, settlement: Settlement) -> None:
+        """Return when the settlement is committed. Raises what the database raised."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait((row, done))
+        self._waiting.put_nowait((settlement, done))
         await asyncio.shield(done)
 
     async def close(self) -> None:
@@ -141,10 +182,10 @@ class Recorder:
             for _ in group:
                 self._waiting.task_done()
 
-    async def _write(self, group: list[tuple[dict[str, Any], asyncio.Future[None]]]) -> None:
+    async def _write(self, group: list[tuple[Settlement, asyncio.Future[None]]]) -> None:
         error: BaseException | None = None
         try:
-            await self._write_rows([row for row, _ in group])
+            await self._write_group([settlement for settlement, _ in group])
         except Exception as caught:  # noqa: BLE001 - whatever it is, the waiting requests are told
             error = caught
         for _, done in group:

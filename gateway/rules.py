@@ -20,7 +20,7 @@ from compliance.rulebook import EffectiveRules, Layers, RuleBook
 from compliance.verdict import RulesError
 from configs.schema import ComplianceSettings
 from gateway.errors import PolicyUnavailable
-from gateway.keys import Caller
+from gateway.tenants.keys import Caller
 
 log = logging.getLogger("opcgate.rules")
 

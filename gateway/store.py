@@ -1,25 +1,37 @@
 """The tables, and how an engine to them is made. SQLite (WAL) and PostgreSQL alike."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import JSON, DateTime, Float, Integer, String, Text, create_engine, event, insert
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Connection,
+    DateTime,
+    Float,
+    Integer,
+    String,
+    Text,
+    create_engine,
+    event,
+    insert,
+)
+from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from configs.schema import DatabaseSettings
+from gateway.record import Settlement, WriteGroup
 
 T = TypeVar("T")
-WriteRows = Callable[[list[dict[str, Any]]], Awaitable[None]]
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 
@@ -68,17 +80,27 @@ class RequestRecord(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
     key_id: Mapped[str | None] = mapped_column(String(24))
+    tenant: Mapped[str | None] = mapped_column(String(60))
+    worker: Mapped[str | None] = mapped_column(String(40))
     endpoint: Mapped[str] = mapped_column(String(40))
     model: Mapped[str | None] = mapped_column(String(100))
+    model_digest: Mapped[str | None] = mapped_column(String(64))
     node: Mapped[str | None] = mapped_column(String(60))
+    region: Mapped[str | None] = mapped_column(String(40))
     streamed: Mapped[bool]
     outcome: Mapped[str] = mapped_column(String(30))
     error_code: Mapped[str | None] = mapped_column(String(40))
     prompt_tokens: Mapped[int | None] = mapped_column(Integer)
     completion_tokens: Mapped[int | None] = mapped_column(Integer)
+    cached_tokens: Mapped[int | None] = mapped_column(Integer)
+    cost: Mapped[int | None] = mapped_column(BigInteger)
     rules_version: Mapped[str] = mapped_column(String(80))
     findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     released: Mapped[dict[str, Any]] = mapped_column(JSON)
+    covered: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    attempts: Mapped[int | None] = mapped_column(Integer)
+    scan_seconds: Mapped[float | None] = mapped_column(Float)
+    queue_seconds: Mapped[float | None] = mapped_column(Float)
     first_byte_seconds: Mapped[float | None] = mapped_column(Float)
     total_seconds: Mapped[float] = mapped_column(Float)
     note: Mapped[str] = mapped_column(Text, default="")
@@ -97,46 +119,106 @@ def open_engine(settings: DatabaseSettings) -> AsyncEngine:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(url)
-
-    event.listen(engine.sync_engine, "connect", _set_pragmas)
+    _prepare_sqlite(engine.sync_engine)
     return engine
 
 
+def writing(engine: AsyncEngine) -> AbstractAsyncContextManager[AsyncConnection]:
+    """A transaction that reads before it writes.
+
+    SQLite takes the write lock at once: a transaction that has read can't get it later if another one wrote meanwhile.
+    """
+    return engine.execution_options(sqlite_begin="BEGIN IMMEDIATE").begin()
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin)
+
+
 def _set_pragmas(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun by `_begin`, not by the driver's guess
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+
+class GroupPart(Protocol):
+    """What writes its share of a group of settlements into the group's transaction.
+
+    `write` is called in another thread than the event loop's; after it exactly one of the other two is.
+    """
+
+    def write(self, connection: Connection, group: Sequence[Settlement]) -> None:
+        """Write; raise to roll the whole group back."""
+        ...
+
+    def committed(self) -> None:
+        """The group is in the database."""
+        ...
+
+    def rolled_back(self) -> None:
+        """Nothing of the group is in the database, as far as is known."""
+        ...
+
+
 @contextmanager
-def record_writer(settings: DatabaseSettings, engine: AsyncEngine) -> Iterator[WriteRows]:
-    """A function that commits request rows in one transaction.
+def group_writer(
+    settings: DatabaseSettings, engine: AsyncEngine, parts: Sequence[GroupPart] = ()
+) -> Iterator[WriteGroup]:
+    """A function that commits a group of settlements in one transaction: request rows, then each part's share.
 
     SQLite is written from one thread of its own: SQLAlchemy's async layer would change threads at every
     statement, which costs more than the insert.
     """
     if engine.dialect.name != "sqlite":
-        yield partial(_insert, engine)
+        yield partial(_write_async, engine, parts)
         return
-    plain = create_engine(make_url(settings.url).set(drivername="sqlite"))
-    event.listen(plain, "connect", _set_pragmas)
+    plain = create_engine(
+        make_url(settings.url).set(drivername="sqlite"), execution_options={"sqlite_begin": "BEGIN IMMEDIATE"}
+    )
+    _prepare_sqlite(plain)
 
-    def insert_rows(rows: list[dict[str, Any]]) -> None:
-        with plain.begin() as connection:
-            connection.execute(insert(RequestRecord), rows)
+    def write(group: Sequence[Settlement]) -> None:
+        with _told(parts), plain.begin() as connection:
+            _write_group(connection, parts, group)
 
-    async def write(rows: list[dict[str, Any]]) -> None:
-        await asyncio.get_running_loop().run_in_executor(thread, insert_rows, rows)
+    async def write_in_thread(group: Sequence[Settlement]) -> None:
+        await asyncio.get_running_loop().run_in_executor(thread, write, group)
 
     with ThreadPoolExecutor(1, "records") as thread:
-        yield write
+        yield write_in_thread
     plain.dispose()
 
 
-async def _insert(engine: AsyncEngine, rows: list[dict[str, Any]]) -> None:
-    async with engine.begin() as connection:
-        await connection.execute(insert(RequestRecord), rows)
+async def _write_async(engine: AsyncEngine, parts: Sequence[GroupPart], group: Sequence[Settlement]) -> None:
+    with _told(parts):
+        async with engine.begin() as connection:
+            await connection.run_sync(_write_group, parts, group)
+
+
+def _write_group(connection: Connection, parts: Sequence[GroupPart], group: Sequence[Settlement]) -> None:
+    connection.execute(insert(RequestRecord), [one.row for one in group])
+    for part in parts:
+        part.write(connection, group)
+
+
+@contextmanager
+def _told(parts: Sequence[GroupPart]) -> Iterator[None]:
+    """Tell every part how the transaction ended."""
+    try:
+        yield
+    except BaseException:
+        for part in parts:
+            part.rolled_back()
+        raise
+    for part in parts:
+        part.committed()
 
 
 async def migrate(settings: DatabaseSettings) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import aiohttp
 import orjson
 
-from configs.schema import UpstreamSettings
+from configs.sections.routing import UpstreamSettings
 from gateway.errors import (
     ContextTooLong,
     GatewayError,

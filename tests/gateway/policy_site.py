@@ -12,8 +12,8 @@ import yaml
 
 from configs.loader import load_settings
 from configs.schema import Settings
-from gateway.keys import create_key
 from gateway.store import with_database
+from gateway.tenants.keys import create_key
 from loadtests.fake_engine import FakeEngine
 from tests.conftest import ROOT
 from tests.gateway.conftest import CATALOG

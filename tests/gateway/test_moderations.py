@@ -14,10 +14,10 @@ from compliance.guards.openai_moderation import CATEGORIES
 from compliance.taxonomy import load_taxonomy
 from compliance.verdict import Action, Finding, RulesError
 from configs.schema import ModerationSettings
+from gateway.limits.places import Places
 from gateway.moderation_categories import load_categories, shipped_categories
 from gateway.moderations import Moderations
 from gateway.prompt import INLINE_CHARS
-from gateway.quota import Quota
 from gateway.record import RequestEntry
 from gateway.surfaces.moderations import Texts
 from tests.compliance.helpers import of_terms
@@ -136,7 +136,7 @@ def test_a_long_text_is_checked_and_one_too_long_is_refused(faulty: Faulty) -> N
 
 
 def moderations(**fields: Any) -> Moderations:
-    return Moderations(shipped_categories(), ModerationSettings(), Quota(1), **fields)
+    return Moderations(shipped_categories(), ModerationSettings(), Places(1), **fields)
 
 
 def judged(one: Moderations, text: str, terms: dict[str, str]) -> dict[str, Any]:

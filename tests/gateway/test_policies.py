@@ -17,7 +17,7 @@ from configs.schema import GuardSettings
 from gateway.app import build_app
 from gateway.cli import keys as key_commands
 from gateway.store import with_database
-from gateway.suspension import restore_key
+from gateway.tenants.suspension import restore_key
 from loadtests.fake_engine import FakeEngine, Script, running
 from loadtests.fake_guard import FakeGuard, GuardScript
 from tests.gateway.conftest import serving, wait_ready

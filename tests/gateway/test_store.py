@@ -10,11 +10,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from configs.schema import DatabaseSettings
-from gateway.agreements import agree, list_agreements, withdraw
 from gateway.errors import Unauthorized
-from gateway.keys import KeyRing, create_key, list_keys, place_label, revoke_key
-from gateway.record import Recorder, RequestEntry
-from gateway.store import ApiKey, RequestRecord, record_writer
+from gateway.record import Recorder, RequestEntry, Settlement
+from gateway.store import ApiKey, RequestRecord, group_writer
+from gateway.tenants.agreements import agree, list_agreements, withdraw
+from gateway.tenants.keys import KeyRing, create_key, list_keys, place_label, revoke_key
 
 
 class Clock:
@@ -106,21 +106,21 @@ def entry(number: int) -> RequestEntry:
 @pytest.fixture
 async def recorder(database: AsyncEngine) -> AsyncIterator[Recorder]:
     url = database.url.render_as_string(hide_password=False)
-    with record_writer(DatabaseSettings(url=url), database) as write_rows:
-        recorder = Recorder(write_rows)
+    with group_writer(DatabaseSettings(url=url), database) as write_group:
+        recorder = Recorder(write_group)
         recorder.start()
         yield recorder
         await recorder.close()
 
 
 async def test_records_are_committed_when_settle_returns(database: AsyncEngine, recorder: Recorder) -> None:
-    await asyncio.gather(*(recorder.settle(entry(number).row(2.0)) for number in range(500)))
+    await asyncio.gather(*(recorder.settle(Settlement(entry(number).row(2.0))) for number in range(500)))
     async with database.connect() as connection:
         assert (await connection.execute(select(func.count()).select_from(RequestRecord))).scalar_one() == 500
 
 
 async def test_a_cancelled_request_is_recorded_all_the_same(database: AsyncEngine, recorder: Recorder) -> None:
-    tasks = [asyncio.create_task(recorder.settle(entry(number).row(2.0))) for number in range(50)]
+    tasks = [asyncio.create_task(recorder.settle(Settlement(entry(number).row(2.0)))) for number in range(50)]
     await asyncio.sleep(0)
     for task in tasks:
         task.cancel()
@@ -131,7 +131,7 @@ async def test_a_cancelled_request_is_recorded_all_the_same(database: AsyncEngin
 
 
 async def test_a_record_that_can_not_be_written_is_an_error_for_its_request_only(recorder: Recorder) -> None:
-    await recorder.settle(entry(1).row(2.0))
+    await recorder.settle(Settlement(entry(1).row(2.0)))
     with pytest.raises(SQLAlchemyError):
-        await recorder.settle(entry(1).row(2.0))
-    await recorder.settle(entry(2).row(2.0))
+        await recorder.settle(Settlement(entry(1).row(2.0)))
+    await recorder.settle(Settlement(entry(2).row(2.0)))

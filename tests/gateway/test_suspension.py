@@ -13,10 +13,10 @@ from compliance.policies.policy import RepeatedViolationRule
 from compliance.verdict import Action
 from configs.schema import DatabaseSettings
 from gateway.errors import KeySuspended
-from gateway.keys import KeyRing, create_key
-from gateway.record import Recorder, RequestEntry
-from gateway.store import record_writer
-from gateway.suspension import Suspensions, last_violations, restore_key, suspend_key
+from gateway.record import Recorder, RequestEntry, Settlement
+from gateway.store import group_writer
+from gateway.tenants.keys import KeyRing, create_key
+from gateway.tenants.suspension import Suspensions, last_violations, restore_key, suspend_key
 from tests.conftest import read_cases
 
 RULE = RepeatedViolationRule(in_a_row=3, in_a_day=5, suspend_hours=24, count=frozenset({"prompt"}))
@@ -46,7 +46,7 @@ class Key:
         entry.repeated_violations = rule
         if outcome == "refused":
             entry.broke_rules("prompt", Action.suspend if kind == "suspend" else Action.block)
-        await self._recorder.settle(entry.row(self.now))
+        await self._recorder.settle(Settlement(entry.row(self.now)))
         return await self._suspensions.count(entry)
 
     async def is_suspended(self) -> bool:
@@ -60,8 +60,8 @@ class Key:
 @pytest.fixture
 async def key(database: AsyncEngine) -> AsyncIterator[Key]:
     url = database.url.render_as_string(hide_password=False)
-    with record_writer(DatabaseSettings(url=url), database) as write_rows:
-        recorder = Recorder(write_rows)
+    with group_writer(DatabaseSettings(url=url), database) as write_group:
+        recorder = Recorder(write_group)
         recorder.start()
         yield Key(database, recorder, *await create_key(database, "t"))
         await recorder.close()

@@ -14,10 +14,10 @@ from compliance.labels.ids import new_content_id
 from compliance.labels.label import parse_label
 from compliance.labels.labels import Labels, build_labels, check_label, digest_of_texts
 from configs.schema import LabelPosition, LabelSettings
-from gateway.keys import Caller
 from gateway.labelling import Labelling
 from gateway.record import RequestEntry
 from gateway.request import CHAT, CheckedRequest, parse_request
+from gateway.tenants.keys import Caller
 from loadtests.fake_engine import Script
 from tests.conftest import run_opcgate
 from tests.gateway.conftest import Faulty

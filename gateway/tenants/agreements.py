@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.store import ApiKey, LabelAgreement, RequestRecord
+from gateway.store import ApiKey, LabelAgreement, RequestRecord, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Agreement:
 async def agree(engine: AsyncEngine, key_id: str, version: str, agreed_by: str) -> bool:
     """Record an agreement for a key; False when there is no such valid key. An earlier one stays in the table."""
     now = datetime.now(UTC)
-    async with engine.begin() as connection:
+    async with writing(engine) as connection:
         valid = await connection.execute(select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None)))
         if valid.first() is None:
             return False
@@ -33,7 +33,7 @@ async def agree(engine: AsyncEngine, key_id: str, version: str, agreed_by: str) 
 
 async def withdraw(engine: AsyncEngine, key_id: str) -> bool:
     """End a key's agreement; False when there is none. Workers notice within the cache's time."""
-    async with engine.begin() as connection:
+    async with writing(engine) as connection:
         return await _withdraw(connection, key_id, datetime.now(UTC))
 
 

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from compliance.build import policy_shelf
 from compliance.verdict import RulesError
 from configs.schema import Settings
-from gateway.keys import list_keys, set_policy
 from gateway.store import ApiKey, with_database
-from gateway.suspension import last_violations, restore_key, suspend_key, suspended_until
+from gateway.tenants.keys import list_keys, set_policy
+from gateway.tenants.suspension import last_violations, restore_key, suspend_key, suspended_until
 
 
 def check_policy(settings: Settings, name: str) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance.policies.policy import RepeatedViolationRule
 from gateway.record import RequestEntry
-from gateway.store import ApiKey, RequestRecord
+from gateway.store import ApiKey, RequestRecord, writing
 
 DAY = timedelta(days=1)
 log = logging.getLogger("opcgate.suspension")
@@ -45,7 +45,7 @@ class Suspensions:
         rule = entry.repeated_violations
         if entry.key_id is None or rule is None or entry.violation is None:
             return None
-        async with self._engine.begin() as connection:
+        async with writing(self._engine) as connection:
             why = "policy" if entry.violation == "suspend" else await _why(connection, entry, rule)
             if why is None:
                 return None
@@ -94,7 +94,7 @@ async def _why(connection: AsyncConnection, entry: RequestEntry, rule: RepeatedV
 
 async def suspend_key(engine: AsyncEngine, key_id: str, hours: float | None, why: str = "operator") -> bool:
     """Suspend a key for so many hours, or until it is restored; False when there is no such key or it is suspended."""
-    async with engine.begin() as connection:
+    async with writing(engine) as connection:
         return await _suspend(connection, key_id, datetime.now(UTC), hours, why)
 
 
@@ -102,7 +102,7 @@ async def restore_key(engine: AsyncEngine, key_id: str, now: datetime | None = N
     """Lift a suspension; earlier violations no longer count. False when there is none to lift."""
     now = now or datetime.now(UTC)
     lift = update(ApiKey).where(ApiKey.id == key_id, ~_free(now)).values(restored_at=now)
-    async with engine.begin() as connection:
+    async with writing(engine) as connection:
         return bool((await connection.execute(lift)).rowcount)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from configs.schema import NodeSettings, UpstreamSettings
+from configs.sections.routing import NodeSettings, UpstreamSettings
 from gateway.errors import GatewayError, NodeUnavailable, UnknownModel
 from gateway.upstream import Transport
 from models.catalog import ServedModel

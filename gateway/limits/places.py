@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gateway.errors import RateLimited
-from gateway.keys import Caller
+from gateway.tenants.keys import Caller
 
 
-class Quota:
+class Places:
     """Counts open requests per key in this worker."""
 
     def __init__(self, concurrent_per_key: int) -> None:

@@ -6,16 +6,18 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from configs.schema import LabelPosition
-from gateway.agreements import Agreement, agreement_of
 from gateway.errors import KeySuspended, Unauthorized
-from gateway.store import ApiKey
-from gateway.suspension import suspended_until
+from gateway.store import ApiKey, writing
+from gateway.tenants.agreements import Agreement, agreement_of
+from gateway.tenants.suspension import suspended_until
 
+Role = Literal["caller", "author", "reviewer", "operator"]
 PREFIX = "opc-"
 MAX_CACHED = 10_000
 
@@ -34,6 +36,7 @@ class Caller:
     policy: str | None = None
     tenant: str | None = None
     suspended_until: float | None = None
+    role: Role = "caller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ async def create_key(
     key = PREFIX + secrets.token_urlsafe(32)
     key_id = "key_" + secrets.token_hex(8)
     now = datetime.now(UTC)
-    async with engine.begin() as connection:
+    async with writing(engine) as connection:
         await connection.execute(
             insert(ApiKey).values(
                 id=key_id,
@@ -73,7 +76,7 @@ async def create_key(
 
 async def revoke_key(engine: AsyncEngine, key_id: str) -> bool:
     """Revoke a key by id; False when there is no such key. Workers notice within the cache's time."""
-    async with engine.begin() as connection:
+    async with writing(engine) as connection:
         done = await connection.execute(
             update(ApiKey).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None)).values(revoked_at=datetime.now(UTC))
         )
@@ -82,14 +85,14 @@ async def revoke_key(engine: AsyncEngine, key_id: str) -> bool:
 
 async def place_label(engine: AsyncEngine, key_id: str, position: LabelPosition | None) -> bool:
     """Set where a key's answers show their label, None for the deployment's default; False for an unknown key."""
-    async with engine.begin() as connection:
+    async with writing(engine) as connection:
         done = await connection.execute(update(ApiKey).where(ApiKey.id == key_id).values(label_position=position))
     return bool(done.rowcount)
 
 
 async def set_policy(engine: AsyncEngine, key_id: str, policy: str | None) -> bool:
     """Give a key a policy of its own, or none; False when there is no such key."""
-    async with engine.begin() as connection:
+    async with writing(engine) as connection:
         done = await connection.execute(update(ApiKey).where(ApiKey.id == key_id).values(policy=policy))
     return bool(done.rowcount)
 
@@ -115,7 +118,7 @@ class KeyRing:
         self._clock = clock
         self._cache: dict[str, _Cached] = {}
 
-    async def authenticate(self, authorization: bytes | None) -> Caller:
+    async def authenticate(self, authorization: bytes | None, address: str | None = None) -> Caller:
         """The caller behind an Authorization header. Raises Unauthorized, with one message for every cause."""
         key = _bearer(authorization)
         if key is None:

@@ -2,8 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from gateway.nodes import Nodes
 from gateway.record import RequestEntry
+from gateway.routing.nodes import Nodes
 from gateway.rules import Rules
 from gateway.surfaces import moderations
 

@@ -1,0 +1,1 @@
+"""Sections of the settings, one file for each part of the product."""

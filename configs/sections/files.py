@@ -1,0 +1,7 @@
+"""Settings of files."""
+
+from configs.strict import Strict
+
+
+class FileSettings(Strict):
+    """Files and batches."""

@@ -1,0 +1,1 @@
+"""Files and batches: offline work at low priority."""

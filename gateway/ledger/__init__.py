@@ -1,0 +1,1 @@
+"""Compute vouchers: grants, a double-entry ledger, reservations and settlements."""

@@ -1,0 +1,1 @@
+"""Complaints and reports of the public, with their queue and answers."""

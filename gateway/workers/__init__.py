@@ -1,0 +1,1 @@
+"""Worker processes: who lives, one port, live reload."""
