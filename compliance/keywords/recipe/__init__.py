@@ -1,0 +1,1 @@
+"""How the tables of syllables in configs/foldings are made."""
