@@ -36,10 +36,16 @@ def up_command(
 
 @serve.callback(invoke_without_command=True)
 def serve_command(config: ConfigPath = None) -> None:
-    """Serve the gateway in this process until it is told to stop."""
-    from gateway.server import run_server
+    """Serve the gateway until it is told to stop; SIGHUP reads the settings again without dropping a request."""
+    from gateway.workers.process import is_worker, run_worker
 
-    run_server(_settings(config))
+    settings = _settings(config)
+    if is_worker():
+        run_worker(settings)
+        return
+    from gateway.workers.pool import run_pool
+
+    raise typer.Exit(run_pool(config, settings))
 
 
 @keys.command()

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from collections.abc import Callable
 
 import uvicorn
 
@@ -12,8 +13,11 @@ from gateway.app import build_app
 from models.catalog import CatalogError
 
 
-def run_server(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; open streams get `listen.drain_seconds` to end."""
+def run_server(settings: Settings, listener: socket.socket, started: Callable[[], None]) -> None:
+    """Serve on a bound socket until SIGTERM or SIGINT; open streams get `listen.drain_seconds` to end.
+
+    `started` is called once requests are taken.
+    """
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
@@ -21,10 +25,8 @@ def run_server(settings: Settings) -> None:
         app = build_app(settings)
     except (SettingsError, CatalogError, RulesError) as error:
         raise SystemExit(f"opcgate: {error}") from None
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
-        host=settings.listen.host,
-        port=settings.listen.port,
         loop="uvloop",
         http="httptools",
         access_log=False,
@@ -32,15 +34,21 @@ def run_server(settings: Settings) -> None:
         timeout_graceful_shutdown=int(settings.listen.drain_seconds),
         server_header=False,
     )
+    server = AnnouncingServer(config, started)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise SystemExit(3)
 
 
-def port_is_free(host: str, port: int) -> bool:
-    """True when a server could bind there now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+class AnnouncingServer(uvicorn.Server):
+    """A server that says when it takes requests."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell."""
+        await super().startup(sockets)
+        if self.started:
+            self._announce()

@@ -16,9 +16,9 @@ from rich.console import Console
 from configs.loader import SettingsError, load_catalog
 from configs.schema import Settings
 from gateway.examples import examples
-from gateway.server import port_is_free
 from gateway.store import with_database
 from gateway.tenants.keys import create_key
+from gateway.workers.sockets import port_is_free
 from models.catalog import Catalog, CatalogError
 from models.engine import engine_url
 from models.launch import EngineFailed, start_engine, wait_for_engine

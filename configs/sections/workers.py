@@ -6,7 +6,8 @@ from configs.strict import Strict
 
 
 class WorkerSettings(Strict):
-    """Worker processes: how often each says that it lives, and after how long without a word it counts as dead."""
+    """Worker processes on one port: how many, how often each says that it lives, and when a silent one is dead."""
 
+    processes: int = Field(1, ge=1, le=64)
     heartbeat_seconds: float = Field(2.0, gt=0)
     dead_after_seconds: float = Field(15.0, gt=0)
