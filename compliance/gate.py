@@ -7,7 +7,7 @@ cut, and nothing waits that no rule can still touch.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from compliance.deadline import Deadline
 from compliance.matches import Match, Meaning, Scan, Scanner, dominates
@@ -20,8 +20,7 @@ BLOCK = 1024
 _TRIM_AT = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """What one `feed` or `flush` decided.
 
     `text` may go out. `end` is the raw offset up to which everything was released or masked. `masked` are
@@ -64,6 +63,7 @@ class Gate:
         Without `enforce` findings say what the policy wants, and the text goes out as it is (a dry run).
         """
         self._folder = Folder(surface)
+        self._fold_plainly = self._folder.feed_plain
         self._scans: list[Scan] = [scanner.start() for scanner in scanners]
         self._reach = max((scanner.reach for scanner in scanners), default=0) + 2
         self._deadline = Deadline(deadline_s)
@@ -121,12 +121,19 @@ class Gate:
             raise self._failed
         if self._blocked and not self._survey:
             return Release("", self._at, (), (), True)
-        folded = self._folder.feed(chunk, final)
-        self._raw += chunk
         seen = len(self._window)
-        self._append(folded)
+        self._raw += chunk
+        plain = self._fold_plainly(chunk)
+        if plain is None:
+            self._append(self._folder.feed(chunk, final))
+        elif self._starts is None:  # most chunks
+            if not seen:
+                self._shift = self._folder.at - len(plain)
+            self._window += plain
+        else:
+            self._append(Folded(plain, None, None, self._folder.at))
         undecided = self._run_scans(seen, final)
-        frontier = folded.raw_end if undecided == len(self._window) else self._raw_start(undecided)
+        frontier = self._folder.at if undecided == len(self._window) else self._raw_start(undecided)
         release = self._release(frontier)
         if undecided > _TRIM_AT + self._reach:
             self._trim(undecided - self._reach)
@@ -164,10 +171,11 @@ class Gate:
         """Let every scanner look at the new text; return the first position one of them holds open."""
         window = self._window
         undecided = len(window)
+        deadline = self._deadline
         for scan in self._scans:
             try:
-                matches, open_at = scan.advance(window, seen, final, self._deadline)
-                self._deadline.check(scan.name)
+                matches, open_at = scan.advance(window, seen, final, deadline)
+                deadline.check(scan.name)
             except ScannerError as error:
                 self._failed = error
                 raise
@@ -219,10 +227,13 @@ class Gate:
         count = until - self._at
         if count <= 0 or self._blocked:
             return ""
-        text = self._raw[:count]
-        self._raw = self._raw[count:]
+        text = self._raw
         self._at = until
-        return text
+        if count == len(text):
+            self._raw = ""
+            return text
+        self._raw = text[count:]
+        return text[:count]
 
     def _pass(self, frontier: int) -> list[_Span]:
         """The matches that start before the frontier, without those that a larger one covers."""

@@ -16,7 +16,7 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from compliance.chartable import CharTable
+from compliance.chartable import LONG, CharTable
 from compliance.verdict import Surface
 
 BREAK = "\ufffd"
@@ -49,14 +49,16 @@ class Folded(NamedTuple):
 
 
 class Folder:
-    """Folds one stream of text. Offsets count the code points fed since it was made."""
+    """Folds one stream of text. Offsets count the code points fed since it was made; `at` is where it stands."""
 
     def __init__(self, surface: Surface = "text") -> None:
         self._table = fold_table()
         self._special = _special(surface)
-        self._needs_care = self._table.odd_or_text_escape if surface == "text" else self._table.odd_or_escape
+        needs_care = self._table.odd_or_text_escape if surface == "text" else self._table.odd_or_escape
+        self._needs_care = needs_care.search
+        self._lookups = self._table.simple.entries
         self._tail = ""  # raw characters whose fold the next chunk may still change
-        self._at = 0  # raw offset of the next character to fold, that is of `_tail`
+        self.at = 0  # raw offset of the next character to fold, that is of `_tail`
         self._invisible = 0
 
     def feed(self, chunk: str, final: bool = False) -> Folded:
@@ -64,16 +66,21 @@ class Folder:
         if self._tail:
             chunk = self._tail + chunk
             self._tail = ""
-        if not self._needs_care.search(chunk):
-            self._at += len(chunk)
-            if chunk:
-                self._invisible = 0
-            return Folded(self._table.simple.map_one_to_one(chunk), None, None, self._at)
-        return self._feed_carefully(chunk, final)
+        plain = self.feed_plain(chunk)
+        return self._feed_carefully(chunk, final) if plain is None else Folded(plain, None, None, self.at)
+
+    def feed_plain(self, chunk: str) -> str | None:
+        """Fold a chunk that folds one to one and leaves nothing open; None, and nothing done, for any other."""
+        if self._tail or self._needs_care(chunk):
+            return None
+        if chunk:
+            self.at += len(chunk)
+            self._invisible = 0
+        return chunk.translate(self._lookups) if len(chunk) < LONG else self._table.simple.map_one_to_one(chunk)
 
     def _feed_carefully(self, chunk: str, final: bool) -> Folded:
         table = self._table
-        base = self._at
+        base = self.at
         text: list[str] = []
         starts: list[int] = []
         ends: list[int] = []
@@ -105,8 +112,8 @@ class Folder:
                 self._invisible = 0
             done = here
         self._tail = chunk[done:]
-        self._at = base + done
-        return Folded("".join(text), starts, ends, self._at)
+        self.at = base + done
+        return Folded("".join(text), starts, ends, self.at)
 
     def _one(self, folded: str) -> str:
         if folded:

@@ -86,11 +86,9 @@ AT_PLACE = Detector(
     strength=15,
     lead="".join(sorted({name[0] for name in _PLACES})),
     not_after="\\0",
+    second="".join(sorted({name[1] for name in _PLACES})),
     ahead=soon(_any_of(name[1] for name in _PLACES)),
-    closer="|".join(
-        f"{first}(?:{_any_of(name[1] for name in _PLACES if name[0] == first)}|\\Z)"
-        for first in sorted({name[0] for name in _PLACES})
-    ),
+    beginnings=frozenset(name[:2] for name in _PLACES),
     core=(
         f"(?:(?:{PROVINCES})省|(?:{REGIONS})自治区|(?:{CITIES})市|(?:{_DISTRICTS})(?:新)?区)[ ]?{_REST}"
         f"|(?:{CITIES}){_STREET}"
@@ -102,9 +100,11 @@ AFTER_LABEL = Detector(
     rule="address.label",
     why="an address after a label such as 收货地址",
     strength=16,
-    cue="[址地住在到至往是为:=\"' ]" + just_after(*_LABEL_ENDS, first="", widest=5),
+    cue="址地住在到至往是为:=\"' ",
     not_after="\\0",
+    ahead=just_after(*_LABEL_ENDS, widest=5),
     core=f"(?![改从变换更搬]){_REST}",
     after="",
     context=rf"(?:{_LABELS})[\"' ]{{0,2}}(?:[:=]|是|为|在)?[\"' ]{{0,3}}$",
+    near=12,
 )

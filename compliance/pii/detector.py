@@ -45,8 +45,12 @@ def just_after(*endings: str, first: str = ".", widest: int = 3) -> str:
     It saves the cost of a context pattern, so it may be more lenient than that, never stricter.
     """
     direct = "|".join(f"(?<={one}{first})" for one in endings)
-    gapped = "|".join(f"(?<={one}{_GAP * width}{first})" for one in endings for width in range(1, widest + 1))
-    return f"(?:(?<={_GAP}{first})(?:{gapped})|{direct})"
+    last = "".join(one[one.rindex("[") + 1 : -1] if one.endswith("]") else one[-1] for one in endings)
+    gapped = "|".join(
+        f"(?<=[{last}]{_GAP * width}{first})(?:{'|'.join(f'(?<={one}{_GAP * width}{first})' for one in endings)})"
+        for width in range(1, widest + 1)
+    )
+    return f"(?:(?<={_GAP}{first})(?:{gapped})|(?<=[{last}]{first})(?:{direct}))"
 
 
 _GAP = "[\"' ]"
@@ -65,14 +69,16 @@ class Detector:
     """One way to write one type of personal information.
 
     lead       the characters a value may begin with; empty for a detector that has a `cue`
-    cue        instead: a pattern of one character, with look-behinds, that stands right before a value
+    cue        instead: the characters one of which stands right before a value
+    second     class of what the second character may be, which `ahead` asks for too; empty: any
     not_after  class of characters that must not stand before the value
     ahead      cheap look-ahead after the first character: most positions end here
-    closer     a second, dearer look, from the first character on; must allow for the text's end like `ahead`
+    beginnings the first two characters that a value may have; empty: whatever `ahead` allows
     core       the value without look-arounds; a group `value` where only a part is personal
     pending    what after the core leaves it undecided, for an `after` that looks further than one character
     after      look-ahead that must hold after the core
     context    must be found in the `CONTEXT` characters before the value
+    near       fewer characters, where a context that ends right before the value is never longer
     refuse     must not be found there
     doomed     tells of the first two characters of a value whether none that begins so is valid: no wait for it
     shortest   where a value that is not valid may be a shorter valid one, the least length to try
@@ -85,12 +91,14 @@ class Detector:
     core: str
     lead: str = ""
     cue: str = ""
+    second: str = ""
     not_after: str = "0-9"
     ahead: str = ""
-    closer: str = ""
+    beginnings: frozenset[str] = frozenset()
     pending: str = ""
     after: str = "(?![0-9])"
     context: str = ""
+    near: int = CONTEXT
     refuse: str = ""
     doomed: Callable[[str], bool] | None = None
     shortest: int = 0
@@ -105,7 +113,7 @@ class Detector:
     @cached_property
     def _glance(self) -> re.Pattern[str]:
         first = f"[{re.escape(self.lead)}]" if self.lead else "."
-        return re.compile(f"(?={self.closer})" + first + self.boundary + self.ahead, re.DOTALL)
+        return re.compile(first + self.boundary + self.ahead, re.DOTALL)
 
     @cached_property
     def _context(self) -> re.Pattern[str]:
@@ -133,19 +141,23 @@ class Detector:
 
     def may_start(self, window: str, start: int) -> bool:
         """Whether a value may begin here, judged by what stands before it and a glance at what follows."""
+        if not self.may_follow(window, start):
+            return False
+        if self.context and not self._context.search(window[max(0, start - self.near) : start]):
+            return False
+        return not (self.refuse and self._refuse.search(window[max(0, start - CONTEXT) : start]))
+
+    def may_follow(self, window: str, start: int) -> bool:
+        """Whether a value may begin here by the character before it, its first two, and a glance at what follows."""
+        two = window[start : start + 2]
+        if self.beginnings and len(two) > 1 and two not in self.beginnings:
+            return False
         if not self._glance.match(window, start):
             return False
-        if not self.context and not self.refuse:
-            return True
-        before = window[max(0, start - CONTEXT) : start]
-        if self.context and not self._context.search(before):
-            return False
-        return not (self.refuse and self._refuse.search(before))
+        return self.doomed is None or not self.doomed(two)
 
     def may_grow(self, window: str, start: int) -> bool:
-        """Whether more text could still make or change a value that begins here."""
-        if self.doomed is not None and self.doomed(window[start : start + 2]):
-            return False
+        """Whether more text could still make or change a value that may begin here."""
         return self._growing.fullmatch(window, start, partial=True) is not None
 
     def proposes(self, window: str, start: int) -> bool:

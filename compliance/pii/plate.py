@@ -25,6 +25,7 @@ DETECTOR = Detector(
     strength=55,
     lead=PROVINCES,
     not_after="\\0",
+    second="a-hj-z",
     ahead=soon("[a-hj-z]", "[ ·.•・0-9a-z-]", "[0-9a-z]", "[0-9a-z]"),
     core=rf"[{PROVINCES}][a-hj-z][ ·.•・-]?{_CHAR}{{4}}(?:{_CHAR}{{1,2}}|[{_SUFFIX}])",
     after="(?![0-9a-z])",

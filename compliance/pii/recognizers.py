@@ -12,8 +12,9 @@ from presidio_analyzer.nlp_engine import NlpArtifacts
 from compliance.entities.finder import EntityFinder
 from compliance.entities.model import load_model
 from compliance.entities.recognizer import NamedEntityRecognizer
-from compliance.pii.catalog import DETECTORS, compile_prefilter
+from compliance.pii.catalog import DETECTORS
 from compliance.pii.detector import Detector
+from compliance.pii.prefilter import compile_prefilter
 from compliance.unicode import Folder
 from compliance.verdict import Severity
 
@@ -25,7 +26,7 @@ class MainlandRecognizer(EntityRecognizer):  # type: ignore[misc]
 
     def __init__(self, detector: Detector, language: str = "zh") -> None:
         self._detector = detector
-        self._prefilter = compile_prefilter([detector])
+        self._prefilter = compile_prefilter((detector,))
         super().__init__(
             supported_entities=[detector.type], name=f"opcgate.{detector.rule}", supported_language=language
         )

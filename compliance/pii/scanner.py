@@ -7,8 +7,9 @@ from typing import Protocol
 
 from compliance.deadline import Deadline
 from compliance.matches import Match, Meaning
-from compliance.pii.catalog import REACH, PreFilter, compile_prefilter
+from compliance.pii.catalog import REACH
 from compliance.pii.detector import Detector
+from compliance.pii.prefilter import PreFilter, compile_prefilter
 from compliance.pii.slim_import import without
 from compliance.verdict import Severity
 
@@ -72,10 +73,10 @@ class PiiScan:
     def advance(self, window: str, seen: int, final: bool, deadline: Deadline) -> tuple[list[Match], int]:
         places = self._places(window, seen)
         if self._growing:
-            places = self._growing + places
+            places = [one for one in self._growing if one[1].may_follow(window, one[0])] + places
+            self._growing = []
         if not places:
             return [], len(window)
-        self._growing = []
         matches: list[Match] = []
         for start, detector in places:
             if not final and detector.may_grow(window, start):

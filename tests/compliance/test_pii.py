@@ -1,11 +1,14 @@
 """The detectors against the golden table, prefix by prefix, and inside Presidio's own engine."""
 
+import importlib
 import warnings
 
 import pytest
 
 from compliance.pii import PII_TYPES
 from compliance.pii.catalog import DETECTORS
+from compliance.pii.detector import CONTEXT, Detector
+from compliance.pii.prefilter import compile_prefilter
 from compliance.pipeline import Pipeline
 from compliance.unicode import fold
 from tests.compliance.helpers import expected_spans, read_cases
@@ -93,3 +96,32 @@ def test_presidio_stays_unloaded_where_no_pattern_fits() -> None:
         "assert 'presidio_analyzer' not in sys.modules and 'spacy' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_context_is_never_longer_than_what_is_searched() -> None:
+    """`near` cuts the text before a value short, so its patterns must end at the value and fit in."""
+    parser = importlib.import_module("re._parser")
+    for one in DETECTORS:
+        if one.near < CONTEXT:
+            parsed = parser.parse(one.context)
+            kind, detail = parsed.data[0]
+            branches = detail[1] if str(kind) == "BRANCH" and len(parsed.data) == 1 else [parsed]
+            assert all(str(branch.data[-1][1]) == "AT_END" for branch in branches), one.rule
+            assert parsed.getwidth()[1] < one.near, one.rule
+
+
+def test_the_prefilter_keeps_every_place_that_a_detector_may_begin_at() -> None:
+    """Long texts, texts character by character, and every place by itself give the same."""
+    prefilter = compile_prefilter(DETECTORS)
+    rows = [fold(row["text"]) for table in (*TABLES, "ordinary") for row in read_cases(table)]
+    for text in [*rows, "".join(rows)[:20_000]]:
+        one_by_one = {(at, one) for at in range(len(text)) for one in DETECTORS if _begins_at(one, text, at)}
+        assert set(prefilter.places(text, 0)) == one_by_one
+    for text in rows:
+        middle = len(text) // 2
+        short = {place for at in range(middle, len(text)) for place in prefilter.places(text[: at + 1], at)}
+        assert short >= {(at, one) for at, one in prefilter.places(text, 0) if at >= middle}
+
+
+def _begins_at(detector: Detector, text: str, at: int) -> bool:
+    return (text[at] in detector.lead or not detector.lead) and detector.may_start(text, at)
