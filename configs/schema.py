@@ -209,6 +209,7 @@ class ModelSettings(Strict):
 
     id: ModelId
     source: SourceSettings
+    kind: Literal["generate", "embed"] = "generate"
     context_tokens: int = Field(ge=64)
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     quantization: str | None = None

@@ -39,6 +39,7 @@ from gateway.rules import Rules
 from gateway.scanned import ScannedTexts
 from gateway.store import group_writer, migrate, open_engine
 from gateway.surfaces import moderations as moderation_surface
+from gateway.surfaces.wire import Wire
 from gateway.telemetry.metrics import Metrics
 from gateway.tenants.keys import KeyRing
 from gateway.tenants.suspension import Suspensions
@@ -74,13 +75,13 @@ def build_app(
         async with running_gateway(settings, rules, guards, secrets, labelling, served, transport, clock) as gateway:
             app.state.gateway = gateway
             app.state.started_at = clock()
-            answers: list[tuple[str, str, Answer]] = [
-                *((one.path, one.endpoint, partial(answer, one)) for one in SURFACES),
-                (moderation_surface.PATH, moderation_surface.ENDPOINT, moderations.answer),
+            answers: list[tuple[tuple[str, ...], str, Answer, Callable[[], Wire]]] = [
+                *(((one.path, *one.aliases), one.endpoint, partial(answer, one), one.wire) for one in SURFACES),
+                ((moderation_surface.PATH,), moderation_surface.ENDPOINT, moderations.answer, Wire),
             ]
-            for path, name, answered_by in answers:
-                endpoint = SettledEndpoint(gateway, name, answered_by, settings.listen.max_body_bytes)
-                app.router.routes.append(Route(path, endpoint=endpoint, methods=["POST"]))
+            for paths, name, answered_by, wire in answers:
+                endpoint = SettledEndpoint(gateway, name, answered_by, settings.listen.max_body_bytes, wire)
+                app.router.routes += [Route(path, endpoint=endpoint, methods=["POST"]) for path in paths]
             yield
 
     app = FastAPI(title="opcgate", version="0.1.0", lifespan=lifespan)

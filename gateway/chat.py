@@ -18,7 +18,15 @@ from compliance.policies.schema import GUARD
 from compliance.verdict import Action, Finding
 from configs.schema import Settings
 from gateway.call import Call
-from gateway.errors import ClientGone, GatewayError, KeySuspended, PromptRefused, RecordFailed
+from gateway.errors import (
+    ClientGone,
+    GatewayError,
+    InvalidRequest,
+    KeySuspended,
+    NodeFailed,
+    PromptRefused,
+    RecordFailed,
+)
 from gateway.guard import AnswerGuard, choices_asked, last_usage
 from gateway.guard_client import Judges
 from gateway.judging import judge_prompt, judged
@@ -28,7 +36,7 @@ from gateway.limits.limits import Limits
 from gateway.limits.places import Places
 from gateway.prompt import scan_prompt
 from gateway.record import Recorder, RequestEntry, Settlement
-from gateway.request import CheckedRequest, Surface, parse_request
+from gateway.request import CheckedRequest, parse_request
 from gateway.restoring import restored
 from gateway.routing.nodes import Nodes
 from gateway.routing.router import Router
@@ -36,10 +44,11 @@ from gateway.rules import Rules
 from gateway.scanned import ScannedTexts
 from gateway.set_answer import set_answer_events, speaks_chinese
 from gateway.surfaces.parts import Unscanned
+from gateway.surfaces.surface import Rebuild, Surface
 from gateway.telemetry.metrics import Metrics
 from gateway.tenants.keys import KeyRing
 from gateway.tenants.suspension import Suspensions
-from gateway.tokens import TokenCounter
+from gateway.tokens import NOTHING, TokenCounter
 from gateway.upstream import Event
 from gateway.workers.worker import Worker
 from models.catalog import ServedModel
@@ -92,11 +101,14 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
             rules = await gateway.rules.of(caller, model.id)
             entry.under(rules)
             entry.rules_version += gateway.judges.version
-            estimate = await gateway.tokens.estimate(request, model)
+            estimate = await gateway.tokens.estimate(request, model) if surface.billed else NOTHING
             async with gateway.limits.admitted(caller, model, estimate, entry):
-                entry.hold = await gateway.ledger.hold(caller, model, estimate)
+                if surface.billed:
+                    entry.hold = await gateway.ledger.hold(caller, model, estimate)
                 prompt = await scan_prompt(rules.pipeline, request, entry, gateway.scanned)
                 if prompt.replaced is not None:
+                    if surface.kind != "generate":
+                        raise no_set_answer(prompt.replaced)
                     for event in instead(gateway, request, rules.pipeline, prompt.replaced, entry):
                         yield event
                     return
@@ -104,6 +116,11 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
                 if guards and gateway.judges.prompt:
                     await judge_prompt(gateway.judges.prompt, request, entry)
                 raw = gateway.router.events(request, model, caller, entry)
+                if surface.rebuild is not None:
+                    yield await rebuilt(surface.rebuild, gateway, rules.pipeline, request, entry, raw)
+                    return
+                if surface.decode is not None:
+                    raw = surface.decode(raw)
                 safe = guarded(rules.pipeline, request, entry, raw)
                 if guards and gateway.judges.output:
                     safe = judged(safe, gateway.judges.output, request, entry)
@@ -127,10 +144,21 @@ async def checked(
     entry.streamed = request.stream
     if request.unscanned_parts:
         entry.note = "passed on without a scan: " + ", ".join(request.unscanned_parts)
+    call.on_checked(request)
     model = gateway.nodes.resolve(request.model)
+    _reject_other_kind(surface, model)
     entry.model = model.id
     entry.model_digest = model.digest
     return request, model
+
+
+def _reject_other_kind(surface: Surface, model: ServedModel) -> None:
+    """A model that makes vectors doesn't write, and the other way round."""
+    if surface.kind != "tokens" and surface.kind != model.base.kind:
+        path = {"embed": "/v1/embeddings", "generate": "/v1/chat/completions"}[model.base.kind]
+        raise InvalidRequest(
+            f"The model '{model.id}' can't be called here; call {path} with it. 该模型不支持此接口。", param="model"
+        )
 
 
 def instead(
@@ -141,6 +169,32 @@ def instead(
     entry.first_byte_at = gateway.clock()
     text = pipeline.answers.text(replaced.risk, chinese=speaks_chinese(request)) if pipeline.answers else ""
     yield from set_answer_events(request, text, choices_asked(request.body), entry, gateway.clock())
+
+
+def no_set_answer(replaced: Finding) -> PromptRefused:
+    """The refusal of a prompt that the policy replaces, where no text can be answered in its place."""
+    return PromptRefused(
+        f"The prompt was refused by the content policy: {replaced.risk} ({replaced.type}). "
+        "提示词违反内容安全策略，请修改后重试。"
+    )
+
+
+async def rebuilt(
+    rebuild: Rebuild,
+    gateway: Gateway,
+    pipeline: Pipeline,
+    request: CheckedRequest,
+    entry: RequestEntry,
+    raw: AsyncGenerator[Event],
+) -> Event:
+    """The node's one answer that isn't text as it comes (vectors, token ids), built anew from named fields."""
+    async with aclosing(raw) as events:
+        async for event in events:
+            entry.first_byte_at = gateway.clock()
+            answer = rebuild(event, request, pipeline, entry)
+            entry.outcome = "completed"
+            return answer
+    raise NodeFailed("The model's node answered nothing; try again.")
 
 
 async def guarded(

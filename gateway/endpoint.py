@@ -8,7 +8,6 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 
-import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from compliance.labels.ids import new_content_id
@@ -16,6 +15,8 @@ from gateway.call import Call
 from gateway.chat import Gateway
 from gateway.errors import BodyTooLarge, ClientGone, GatewayError
 from gateway.record import RequestEntry
+from gateway.request import CheckedRequest
+from gateway.surfaces.wire import Wire
 from gateway.upstream import Event
 
 log = logging.getLogger("opcgate.endpoint")
@@ -29,16 +30,21 @@ Answer = Callable[[Gateway, Call, RequestEntry], AsyncGenerator[Event]]
 class SettledEndpoint:
     """The ASGI application behind one path whose requests are settled."""
 
-    def __init__(self, gateway: Gateway, name: str, answer: Answer, max_body_bytes: int) -> None:
-        """`name` is what records and metrics call the endpoint."""
+    def __init__(
+        self, gateway: Gateway, name: str, answer: Answer, max_body_bytes: int, wire: Callable[[], Wire] = Wire
+    ) -> None:
+        """`name` is what records and metrics call the endpoint; `wire` makes what writes one answer."""
         self._gateway = gateway
         self._name = name
         self._answer = answer
         self._max_body_bytes = max_body_bytes
+        self._wire = wire
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request; when the client leaves, the work for it is cancelled and settled."""
-        exchange = Exchange(self._gateway, self._name, self._answer, scope, receive, send, self._max_body_bytes)
+        exchange = Exchange(
+            self._gateway, self._name, self._answer, scope, receive, send, self._max_body_bytes, self._wire()
+        )
         work = asyncio.create_task(exchange.run(), name=exchange.entry.id)
         gone = asyncio.create_task(exchange.client_gone())
         try:
@@ -64,6 +70,7 @@ class Exchange:
         receive: Receive,
         send: Send,
         max_body_bytes: int,
+        wire: Wire,
     ) -> None:
         self._gateway = gateway
         self._answer = answer
@@ -72,6 +79,7 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._max_body_bytes = max_body_bytes
+        self._wire = wire
         self._body_read = asyncio.Event()
         self._started = False
         self.entry = RequestEntry(
@@ -106,7 +114,10 @@ class Exchange:
         credentials = self._headers.get(b"authorization")
         if credentials is None and b"x-api-key" in self._headers:
             credentials = b"Bearer " + self._headers[b"x-api-key"]
-        return Call(credentials, self._address, self.read_body)
+        return Call(credentials, self._address, self.read_body, self._checked)
+
+    def _checked(self, request: CheckedRequest) -> None:
+        self._wire.begin(request, self.entry)
 
     async def read_body(self) -> bytes:
         """The whole body. Raises BodyTooLarge, ClientGone.
@@ -146,21 +157,24 @@ class Exchange:
                 whole.append(event)
             else:
                 await self._start(200, b"text/event-stream; charset=utf-8", [(b"cache-control", b"no-cache")])
-                await self._body(b"data: " + orjson.dumps(event) + b"\n\n", more=True)
+                said = self._wire.event(event)
+                if said:
+                    await self._body(said, more=True)
         if self.entry.streamed:
             await self._start(200, b"text/event-stream; charset=utf-8", [(b"cache-control", b"no-cache")])
-            await self._body(b"data: [DONE]\n\n", more=False)
+            await self._body(self._wire.end(), more=False)
         else:
             (only,) = whole
+            body = self._wire.whole(only)
             await self._start(200, b"application/json", [])
-            await self._body(orjson.dumps(only), more=False)
+            await self._body(body, more=False)
 
     async def _refuse(self, error: GatewayError) -> None:
         if self._started:
-            await self._body(b"data: " + error.body() + b"\n\n", more=False)
+            await self._body(self._wire.broken(error), more=False)
             return
         await self._start(error.status, b"application/json", error.headers())
-        await self._body(error.body(), more=False)
+        await self._body(self._wire.refusal(error), more=False)
 
     async def _start(self, status: int, content_type: bytes, headers: Headers) -> None:
         if self._started:
@@ -175,6 +189,7 @@ class Exchange:
                     (b"content-type", content_type),
                     (b"x-request-id", self.entry.id.encode()),
                     (b"openai-processing-ms", str(milliseconds).encode()),
+                    *self._wire.headers(self.entry.id),
                     *(self.entry.response_headers if status == 200 else ()),
                     *headers,
                 ],

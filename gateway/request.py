@@ -1,7 +1,7 @@
 """From bytes to a checked request: JSON, field types, limits; errors name the field and the mend."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import orjson
@@ -12,29 +12,19 @@ from gateway.errors import InvalidRequest
 from gateway.surfaces import chat, completions
 from gateway.surfaces.moderations import InputPart
 from gateway.surfaces.parts import Unscanned, check_parts
-from gateway.surfaces.shape import NOT_FORWARDED, Generation, Json, Place
+from gateway.surfaces.shape import NOT_FORWARDED, Json, Place
+from gateway.surfaces.surface import Prepared, Surface
 
 Checked = TypeVar("Checked", bound=BaseModel)
-Places = Callable[[Json], Iterator[Place]]
-Conversations = Callable[[Json], list[tuple[str, Turns]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Surface:
-    """One generating endpoint: its path, its request model and where its prompts hold text."""
-
-    endpoint: str
-    path: str
-    model: type[Generation]
-    prompt_places: Places
-    joined_places: Callable[[Json], list[list[Place]]]
-    text_fields: tuple[str, ...]
-    conversations: Conversations
+def _chat_body(body: Json, parts: Unscanned) -> Prepared:
+    return Prepared(body, tuple(check_parts(body, parts)))
 
 
 CHAT = Surface(
     chat.ENDPOINT, chat.PATH, chat.ChatRequest, chat.prompt_places, chat.joined_places,
-    chat.TEXT_FIELDS, chat.conversations,
+    chat.TEXT_FIELDS, chat.conversations, prepare=_chat_body,
 )  # fmt: skip
 COMPLETIONS = Surface(
     completions.ENDPOINT, completions.PATH, completions.CompletionRequest, completions.prompt_places,
@@ -45,7 +35,10 @@ SURFACES = (CHAT, COMPLETIONS)
 
 @dataclass(frozen=True, slots=True)
 class CheckedRequest:
-    """A request that is well formed. `body` is what goes to the engine; its strings may still be masked."""
+    """A request that is well formed. `body` is the engine's; its strings may still be masked. `asked` is the caller's.
+
+    `paths` leads from the names of the body's fields to the caller's names for them, by prefix.
+    """
 
     surface: Surface
     body: Json
@@ -54,25 +47,45 @@ class CheckedRequest:
     include_usage: bool
     continuous_usage: bool
     unscanned_parts: tuple[str, ...] = ()
+    asked: Json = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
 
     def places(self) -> Iterator[Place]:
         """Every string of the prompt."""
-        return self.surface.prompt_places(self.body)
+        return map(self._as_called, self.surface.prompt_places(self.body))
 
     def joined(self) -> list[list[Place]]:
         """Those of them that are read in one go, so that something may be hidden where they join."""
-        return self.surface.joined_places(self.body)
+        return [[self._as_called(place) for place in places] for places in self.surface.joined_places(self.body)]
 
     def conversations(self) -> list[tuple[str, Turns]]:
         """The prompt as guards read it: each conversation under the path of its newest turn."""
-        return self.surface.conversations(self.body)
+        return [(self.called(where), turns) for where, turns in self.surface.conversations(self.body)]
+
+    def _as_called(self, place: Place) -> Place:
+        return replace(place, param=self.called(place.param)) if self.paths else place
+
+    def called(self, path: str) -> str:
+        """What the caller calls a field of the engine's body."""
+        known, rest = path, ""
+        while self.paths and known:
+            if known in self.paths:
+                return self.paths[known] + rest
+            known, dot, last = known.rpartition(".")
+            rest = dot + last + rest
+        return path
+
+    @property
+    def engine_path(self) -> str:
+        """Where the engine takes the request."""
+        return self.surface.engine_path or self.surface.path
 
     def upstream_body(self, served_name: str) -> bytes:
         """The body for the engine: its own name for the model, and always with usage."""
         body = {key: value for key, value in self.body.items() if key not in NOT_FORWARDED and value is not None}
         body["model"] = served_name
         body.pop("stream_options", None)
-        if self.stream:
+        if self.stream and self.surface.stream_options:
             body["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
         return orjson.dumps(body)
 
@@ -82,19 +95,23 @@ def parse_request(surface: Surface, payload: bytes, *, max_choices: int, parts: 
 
     `parts` says what becomes of a message's images, sounds and files.
     """
-    checked, body = checked_body(surface.model, payload)
-    if checked.n is not None and checked.n > max_choices:
+    checked, asked = checked_body(surface.model, payload)
+    choices = asked.get("n")
+    if choices is not None and choices > max_choices:
         raise InvalidRequest(f"n is at most {max_choices}; ask for fewer choices. n 最大为 {max_choices}。", param="n")
-    unscanned = check_parts(body, parts) if surface is CHAT else []
-    options = checked.stream_options
+    prepared = surface.prepare(asked, parts)
+    options = asked.get("stream_options") or {}
+    include_usage = surface.always_usage or bool(options.get("include_usage"))
     return CheckedRequest(
         surface=surface,
-        body=body,
+        body=prepared.body,
         model=checked.model,
-        stream=bool(checked.stream),
-        include_usage=bool(options and options.include_usage),
-        continuous_usage=bool(options and options.include_usage and options.continuous_usage_stats),
-        unscanned_parts=tuple(unscanned),
+        stream=bool(asked.get("stream")),
+        include_usage=include_usage,
+        continuous_usage=bool(options.get("include_usage") and options.get("continuous_usage_stats")),
+        unscanned_parts=prepared.unscanned,
+        asked=asked,
+        paths=prepared.paths,
     )
 
 

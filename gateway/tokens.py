@@ -19,6 +19,9 @@ class TokenEstimate:
         return self.prompt + self.output
 
 
+NOTHING = TokenEstimate(0, 0)
+
+
 class TokenCounter:
     """Counts a request's tokens before it is served."""
 

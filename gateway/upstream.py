@@ -90,7 +90,10 @@ async def _stream_events(response: aiohttp.ClientResponse) -> AsyncGenerator[Eve
         for payload in payloads:
             if payload == b"[DONE]":
                 return
-            yield _event(payload)
+            event = _event(payload)
+            yield event
+            if event.get("type") == "message_stop":  # how Anthropic's streams end
+                return
     raise NodeFailed("The model's node broke off before the answer was complete; try again.")
 
 

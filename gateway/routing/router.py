@@ -24,7 +24,7 @@ class Router:
         """The engine's events, unscanned. Closing it aborts the request on the node. Raises GatewayError."""
         with self.nodes.pick(model) as node:
             entry.node = node.name
-            url = node.settings.url + request.surface.path
+            url = node.settings.url + request.engine_path
             body = request.upstream_body(model.served_name)
             async with aclosing(self._transport.events(url, body, stream=request.stream)) as events:
                 async for event in events:

@@ -24,10 +24,15 @@ class StreamOptions(Shape):
     include_obfuscation: StrictBool | None = None
 
 
-class Generation(Shape):
-    """Request fields that chat and text completions share. Ranges are the engine's to judge."""
+class Ask(Shape):
+    """What every endpoint behind which an engine stands is asked with."""
 
     model: StrictStr
+
+
+class Generation(Ask):
+    """Request fields that chat and text completions share. Ranges are the engine's to judge."""
+
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
     n: StrictInt | None = Field(None, ge=1)
