@@ -20,6 +20,7 @@ from compliance.labels.labels import build_labels
 from configs.loader import SettingsError, load_catalog
 from configs.schema import Settings
 from gateway import health
+from gateway.audit.log import running_log
 from gateway.chat import Gateway, answer
 from gateway.control.routes import PREFIX, ROUTERS
 from gateway.endpoint import Answer, SettledEndpoint
@@ -123,7 +124,8 @@ async def running_gateway(
         worker = Worker(engine, settings.workers, clock)
         await worker.start()
         stack.push_async_callback(worker.close)
-        recorder = Recorder(stack.enter_context(group_writer(settings.database, engine)))
+        audit = await stack.enter_async_context(running_log(settings.audit, engine, worker.id, clock))
+        recorder = Recorder(stack.enter_context(group_writer(settings.database, engine, [audit.chain])))
         recorder.start()
         stack.push_async_callback(recorder.close)
         nodes = Nodes(settings.nodes, served, wire, settings.upstream)
@@ -157,6 +159,7 @@ async def running_gateway(
             max_choices=settings.limits.choices_per_request,
             scanned=ScannedTexts(settings.compliance.remembered_texts, settings.compliance.remembered_bytes),
             parts=settings.compliance.unscannable_parts,
+            texts=audit.texts,
         )
 
 

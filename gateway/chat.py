@@ -17,6 +17,7 @@ from compliance.pipeline import Pipeline
 from compliance.policies.schema import GUARD
 from compliance.verdict import Action, Finding
 from configs.schema import Settings
+from gateway.audit.texts import TextKeeper
 from gateway.call import Call
 from gateway.errors import (
     ClientGone,
@@ -80,6 +81,7 @@ class Gateway:
     max_choices: int
     scanned: ScannedTexts
     parts: Unscanned
+    texts: TextKeeper
 
     @property
     def pipeline(self) -> Pipeline:
@@ -100,6 +102,7 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
             label = gateway.labelling.begin(request, caller, entry)
             rules = await gateway.rules.of(caller, model.id)
             entry.under(rules)
+            gateway.texts.begin(request.body, entry)
             entry.rules_version += gateway.judges.version
             estimate = await gateway.tokens.estimate(request, model) if surface.billed else NOTHING
             async with gateway.limits.admitted(caller, model, estimate, entry):
@@ -128,6 +131,8 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
                     safe = restored(safe, prompt.pseudonyms)
                 async with aclosing(safe) as events:
                     async for event in events:
+                        if entry.keeping:
+                            entry.keeping.add(event)
                         if entry.first_byte_at is None:
                             entry.first_byte_at = gateway.clock()
                         for labelled in label.apply(event):
@@ -251,9 +256,10 @@ def _outcome_of(error: GatewayError) -> str:
 async def settle(gateway: Gateway, entry: RequestEntry, ended_at: float) -> None:
     """Commit the request's row and charge. Raises RecordFailed when it can't: an answer without a record is none."""
     charge = entry.hold.charge(entry) if entry.hold else None
+    texts = entry.keeping.seal(entry) if entry.keeping else ()
     committed = False
     try:
-        await gateway.recorder.settle(Settlement(entry.row(ended_at), charge))
+        await gateway.recorder.settle(Settlement(entry.row(ended_at), charge, texts))
         committed = True
         if entry.violation is not None and entry.key_id is not None:
             await gateway.suspensions.count(entry)

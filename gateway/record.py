@@ -12,6 +12,7 @@ from compliance.rulebook import EffectiveRules
 from compliance.verdict import Action, Direction, Finding
 
 if TYPE_CHECKING:
+    from gateway.audit.texts import Keeping, SealedText
     from gateway.ledger.ledger import Charge, Hold
     from gateway.tenants.keys import Caller
 
@@ -58,6 +59,9 @@ class RequestEntry:
     dry_run: bool = False
     repeated_violations: RepeatedViolationRule | None = None
     violation: str | None = None
+    keeping: "Keeping | None" = None
+    prompt_text_digest: str | None = None
+    answer_text_digest: str | None = None
 
     def of(self, caller: "Caller") -> None:
         """Note who asks."""
@@ -132,15 +136,19 @@ class RequestEntry:
             "label_agreement": self.label_agreement,
             "policy": self.policy,
             "violation": self.violation,
+            "prompt_text_digest": self.prompt_text_digest,
+            "answer_text_digest": self.answer_text_digest,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What one finished request commits in one transaction: its row, and what it costs (None: nothing was held)."""
+    """What one finished request commits in one transaction: its row, what it costs (None: nothing was held), and
+    what is kept of its text."""
 
     row: dict[str, Any]
     charge: "Charge | None" = None
+    texts: "tuple[SealedText, ...]" = ()
 
 
 WriteGroup = Callable[[Sequence[Settlement]], Awaitable[None]]

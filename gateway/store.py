@@ -109,6 +109,8 @@ class RequestRecord(Base):
     label_position: Mapped[str | None] = mapped_column(String(10))
     label_characters: Mapped[int | None] = mapped_column(Integer)
     label_agreement: Mapped[int | None] = mapped_column(Integer)
+    prompt_text_digest: Mapped[str | None] = mapped_column(String(64))
+    answer_text_digest: Mapped[str | None] = mapped_column(String(64))
 
 
 def open_engine(settings: DatabaseSettings) -> AsyncEngine:
