@@ -42,7 +42,7 @@ from gateway.store import group_writer, migrate, open_engine
 from gateway.surfaces import moderations as moderation_surface
 from gateway.surfaces.wire import Wire
 from gateway.telemetry.metrics import Metrics
-from gateway.tenants.keys import KeyRing
+from gateway.tenants.ring import KeyRing
 from gateway.tenants.suspension import Suspensions
 from gateway.tokens import TokenCounter
 from gateway.upstream import HttpTransport, Transport
@@ -131,6 +131,9 @@ async def running_gateway(
         nodes = Nodes(settings.nodes, served, wire, settings.upstream)
         nodes.start()
         stack.push_async_callback(nodes.close)
+        keys = KeyRing(engine, settings.database.key_cache_seconds, clock, settings.tenants)
+        keys.start()
+        stack.push_async_callback(keys.close)
         suspensions = Suspensions(engine, clock)
         stack.push_async_callback(suspensions.close)
         rules.start()
@@ -141,7 +144,7 @@ async def running_gateway(
         yield Gateway(
             settings=settings,
             database=engine,
-            keys=KeyRing(engine, settings.database.key_cache_seconds, clock),
+            keys=keys,
             places=Places(settings.limits.concurrent_requests_per_key),
             limits=Limits(),
             tokens=TokenCounter(),

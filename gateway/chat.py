@@ -47,7 +47,10 @@ from gateway.set_answer import set_answer_events, speaks_chinese
 from gateway.surfaces.parts import Unscanned
 from gateway.surfaces.surface import Rebuild, Surface
 from gateway.telemetry.metrics import Metrics
-from gateway.tenants.keys import KeyRing
+from gateway.tenants.caller import Caller
+from gateway.tenants.ring import KeyRing
+from gateway.tenants.scopes import check_model, check_scope
+from gateway.tenants.streams import while_valid
 from gateway.tenants.suspension import Suspensions
 from gateway.tokens import NOTHING, TokenCounter
 from gateway.upstream import Event
@@ -97,8 +100,9 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
     async with settled(gateway, entry):
         caller = await gateway.keys.authenticate(call.credentials, call.address)
         entry.of(caller)
+        check_scope(caller, entry.endpoint)
         with gateway.places.reserve(caller):
-            request, model = await checked(gateway, surface, call, entry)
+            request, model = await checked(gateway, surface, call, caller, entry)
             label = gateway.labelling.begin(request, caller, entry)
             rules = await gateway.rules.of(caller, model.id)
             entry.under(rules)
@@ -129,6 +133,8 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
                     safe = judged(safe, gateway.judges.output, request, entry)
                 if prompt.pseudonyms is not None:
                     safe = restored(safe, prompt.pseudonyms)
+                if request.stream and gateway.settings.tenants.cut_streams_on_revoke:
+                    safe = while_valid(safe, gateway.keys, call)
                 async with aclosing(safe) as events:
                     async for event in events:
                         if entry.keeping:
@@ -142,15 +148,16 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
 
 
 async def checked(
-    gateway: Gateway, surface: Surface, call: Call, entry: RequestEntry
+    gateway: Gateway, surface: Surface, call: Call, caller: Caller, entry: RequestEntry
 ) -> tuple[CheckedRequest, ServedModel]:
-    """The request, well formed and for a model that exists."""
+    """The request, well formed and for a model that exists for this key."""
     request = parse_request(surface, await call.read_body(), max_choices=gateway.max_choices, parts=gateway.parts)
     entry.streamed = request.stream
     if request.unscanned_parts:
         entry.note = "passed on without a scan: " + ", ".join(request.unscanned_parts)
     call.on_checked(request)
     model = gateway.nodes.resolve(request.model)
+    check_model(caller, model.id, request.model)
     _reject_other_kind(surface, model)
     entry.model = model.id
     entry.model_digest = model.digest

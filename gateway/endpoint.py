@@ -75,7 +75,7 @@ class Exchange:
         self._gateway = gateway
         self._answer = answer
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
-        self._address: str | None = scope["client"][0] if scope.get("client") else None
+        self._address = gateway.keys.proxies.client(scope)
         self._receive = receive
         self._send = send
         self._max_body_bytes = max_body_bytes

@@ -18,6 +18,7 @@ GatewayError
 ├── ScanFailed              503  a scanner failed: nothing was let through
 ├── PolicyUnavailable       503  the policy of the key or model can't be used
 ├── RecordFailed            503  the request's record can't be committed
+├── DirectoryUnavailable    503  the database is away, and this key isn't known here
 ├── NodeUnavailable         503  no node can take the request
 ├── NodeFailed              502  the node died or answered nonsense
 └── NodeTimeout             504  the node took too long
@@ -87,6 +88,13 @@ class UnknownModel(InvalidRequest):
 
     status = 404
     code = "model_not_found"
+
+    @classmethod
+    def named(cls, model: str) -> "UnknownModel":
+        """The one answer for a model that isn't served and for one that this key may not call."""
+        return cls(
+            f"The model '{model[:100]}' does not exist here; GET /v1/models lists what does. 模型不存在。", param="model"
+        )
 
 
 class NotFound(InvalidRequest):
@@ -203,6 +211,14 @@ class RecordFailed(GatewayError):
 
     status = 503
     code = "record_failed"
+    retry_after_seconds = 2
+
+
+class DirectoryUnavailable(GatewayError):
+    """The database can't be reached, and without it this key can be neither accepted nor refused."""
+
+    status = 503
+    code = "directory_unavailable"
     retry_after_seconds = 2
 
 

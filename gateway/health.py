@@ -2,10 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from gateway.chat import Gateway
+from gateway.control.access import caller_of
 from gateway.errors import UnknownModel
+from gateway.tenants.caller import Caller
+from gateway.tenants.scopes import check_model, check_scope
 from models.catalog import ServedModel
 
 router = APIRouter()
@@ -44,24 +47,27 @@ async def metrics(request: Request) -> Response:
     return Response(gateway.metrics.exposition(gateway.nodes, gateway.rules), media_type="text/plain; version=0.0.4")
 
 
-async def _authenticated(request: Request, authorization: Annotated[str | None, Header()] = None) -> None:
-    """For routes that need a valid key; the header is a parameter so that the API's document shows it."""
-    await _gateway(request).keys.authenticate(authorization.encode("latin-1") if authorization else None)
+async def _caller(request: Request) -> Caller:
+    """For routes that need a valid key of the endpoint's scope."""
+    caller = await caller_of(request)
+    check_scope(caller, "models")
+    return caller
 
 
-@router.get("/v1/models", tags=["models"], dependencies=[Depends(_authenticated)])
-async def list_models(request: Request) -> dict[str, Any]:
-    """The models that can be called now."""
-    gateway = _gateway(request)
+@router.get("/v1/models", tags=["models"])
+async def list_models(request: Request, caller: Annotated[Caller, Depends(_caller)]) -> dict[str, Any]:
+    """The models that this key can call now."""
+    available = _gateway(request).nodes.available()
     started = int(request.app.state.started_at)
-    return {"object": "list", "data": [_described(model, started) for model in gateway.nodes.available()]}
+    return {"object": "list", "data": [_described(model, started) for model in available if caller.may_use(model.id)]}
 
 
-@router.get("/v1/models/{model_id:path}", tags=["models"], dependencies=[Depends(_authenticated)])
-async def get_model(model_id: str, request: Request) -> dict[str, Any]:
+@router.get("/v1/models/{model_id:path}", tags=["models"])
+async def get_model(model_id: str, request: Request, caller: Annotated[Caller, Depends(_caller)]) -> dict[str, Any]:
     """One model by id; ids may contain slashes."""
     gateway = _gateway(request)
     model = gateway.nodes.resolve(model_id)
+    check_model(caller, model.id, model_id)
     if model not in gateway.nodes.available():
         raise UnknownModel(f"The model '{model.id}' isn't available now. 模型暂不可用。", param="model")
     return _described(model, int(request.app.state.started_at))

@@ -20,6 +20,7 @@ from gateway.prompt import INLINE_CHARS
 from gateway.record import RequestEntry
 from gateway.request import checked_body
 from gateway.surfaces.moderations import ModerationRequest, Texts, texts_of
+from gateway.tenants.scopes import check_scope
 from gateway.upstream import Event
 
 MODEL = "opcgate-compliance"
@@ -41,6 +42,7 @@ class Moderations:
         async with settled(gateway, entry):
             caller = await gateway.keys.authenticate(call.credentials, call.address)
             entry.of(caller)
+            check_scope(caller, entry.endpoint)
             with self.places.reserve(caller):
                 texts = await self._texts(call)
                 rules = await gateway.rules.of(caller, texts.model or "")

@@ -28,6 +28,7 @@ class RequestEntry:
     started_at: float
     rules_version: str
     key_id: str | None = None
+    key_version: int | None = None
     tenant: str | None = None
     worker: str | None = None
     model: str | None = None
@@ -66,6 +67,7 @@ class RequestEntry:
     def of(self, caller: "Caller") -> None:
         """Note who asks."""
         self.key_id = caller.key_id
+        self.key_version = caller.key_version
         self.tenant = caller.tenant
 
     def under(self, rules: EffectiveRules) -> None:
@@ -107,6 +109,7 @@ class RequestEntry:
             "id": self.id,
             "started_at": datetime.fromtimestamp(self.started_at, UTC),
             "key_id": self.key_id,
+            "key_version": self.key_version,
             "tenant": self.tenant,
             "worker": self.worker,
             "endpoint": self.endpoint,

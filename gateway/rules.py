@@ -58,7 +58,8 @@ class Rules:
 
     async def of(self, caller: Caller, model: str) -> EffectiveRules:
         """The rules of one request. Raises PolicyUnavailable: without its policy a request is not served."""
-        names = (self._settings.models.get(model), self._settings.tenants.get(caller.tenant or ""), caller.policy)
+        tenants = caller.tenant_policy or self._settings.tenants.get(caller.tenant or "")
+        names = (self._settings.models.get(model), tenants, caller.policy)
         layers = tuple(name for name in names if name)
         book = self._book
         ready = book.ready(layers)

@@ -57,6 +57,16 @@ class ApiKey(Base):
     suspended_why: Mapped[str | None] = mapped_column(String(100))
     restored_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     label_position: Mapped[str | None] = mapped_column(String(10))
+    member: Mapped[str | None] = mapped_column(String(24))
+    role: Mapped[str | None] = mapped_column(String(10))
+    scopes: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    models: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    addresses: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    notes: Mapped[str | None] = mapped_column(String(500))
+    version: Mapped[int] = mapped_column(Integer, default=1)
+    previous_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
+    previous_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    last_used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class LabelAgreement(Base):
@@ -80,6 +90,7 @@ class RequestRecord(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     started_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
     key_id: Mapped[str | None] = mapped_column(String(24))
+    key_version: Mapped[int | None] = mapped_column(Integer)
     tenant: Mapped[str | None] = mapped_column(String(60))
     worker: Mapped[str | None] = mapped_column(String(40))
     endpoint: Mapped[str] = mapped_column(String(40))

@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated
 
-from fastapi import Header, Request
+from fastapi import Request
 
 from gateway.chat import Gateway
-from gateway.errors import Forbidden
-from gateway.tenants.keys import Caller, Role
+from gateway.errors import Forbidden, NotFound
+from gateway.tenants.caller import ROLES, Caller, Role
+from gateway.tenants.scopes import check_scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,37 @@ class Actor:
         """The key's id: acts name keys, and keys name their members."""
         return self.caller.key_id
 
+    @property
+    def is_operator(self) -> bool:
+        """True for the platform's operators, who see every organisation."""
+        return self.caller.role == "operator"
+
+    def sees(self, organisation: str | None) -> bool:
+        """True when this actor may know of what belongs to the organisation."""
+        return self.is_operator or organisation == self.caller.tenant
+
+    def manages(self, organisation: str | None) -> bool:
+        """True when this actor may change the organisation's members and keys."""
+        return self.is_operator or (self.caller.owner and organisation == self.caller.tenant)
+
+    def must_see(self, organisation: str | None) -> None:
+        """Raise NotFound, as for what does not exist, for another organisation's things."""
+        if not self.sees(organisation):
+            raise nothing_here()
+
+    def must_manage(self, organisation: str | None) -> None:
+        """Raise NotFound for another organisation's things, Forbidden for who isn't its owner."""
+        self.must_see(organisation)
+        if not self.manages(organisation):
+            raise Forbidden(
+                "Only an owner of the organisation or an operator may do this. 仅企业所有者或平台运营人员可操作。"
+            )
+
+
+def nothing_here() -> NotFound:
+    """The one answer for what does not exist and for what belongs to others."""
+    return NotFound("Nothing here has this id; list what there is. 没有此标识对应的内容。")
+
 
 def gateway_of(request: Request) -> Gateway:
     """The running gateway behind a route."""
@@ -29,17 +60,35 @@ def gateway_of(request: Request) -> Gateway:
     return gateway
 
 
-def require(*roles: Role) -> Callable[..., Awaitable[Actor]]:
-    """A dependency that lets only keys of these roles through. Raises Unauthorized, Forbidden."""
+def credentials_of(request: Request) -> bytes | None:
+    """Credentials as the hot endpoints read them: `Authorization`, else `x-api-key` as a bearer."""
+    headers: dict[bytes, bytes] = dict(request.scope["headers"])
+    given = headers.get(b"authorization")
+    if given is None and b"x-api-key" in headers:
+        return b"Bearer " + headers[b"x-api-key"]
+    return given
 
-    async def actor(request: Request, authorization: Annotated[str | None, Header()] = None) -> Actor:
-        credentials = authorization.encode("latin-1") if authorization else None
-        address = request.client.host if request.client else None
-        caller = await gateway_of(request).keys.authenticate(credentials, address)
-        if caller.role not in roles:
+
+async def caller_of(request: Request) -> Caller:
+    """Whoever sends the request with a valid key. Raises Unauthorized, KeySuspended, DirectoryUnavailable."""
+    keys = gateway_of(request).keys
+    return await keys.authenticate(credentials_of(request), keys.proxies.client(request.scope))
+
+
+def require(*roles: Role) -> Callable[..., Awaitable[Actor]]:
+    """A dependency that lets only keys of these roles and of scope `control` through; no role given: all roles.
+
+    Raises Unauthorized, Forbidden.
+    """
+    allowed = roles or ROLES
+
+    async def actor(request: Request) -> Actor:
+        caller = await caller_of(request)
+        check_scope(caller, "control")
+        if caller.role not in allowed:
             raise Forbidden(
-                f"This needs a key of role {' or '.join(roles)}; this key's role is {caller.role}. "
-                f"需要角色为 {'、'.join(roles)} 的密钥。"
+                f"This needs a key of role {' or '.join(allowed)}; this key's role is {caller.role}. "
+                f"需要角色为 {'、'.join(allowed)} 的密钥。"
             )
         return Actor(caller)
 

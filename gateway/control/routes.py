@@ -2,5 +2,8 @@
 
 from fastapi import APIRouter
 
-ROUTERS: tuple[APIRouter, ...] = ()
+from gateway.control import me
+from gateway.tenants import key_api, member_api, organisation_api
+
+ROUTERS: tuple[APIRouter, ...] = (me.router, organisation_api.router, member_api.router, key_api.router)
 PREFIX = "/api/v1"

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from gateway.audit.acts import Act, record_act
+from gateway.control.terminal import cli_actor
 from gateway.store import ApiKey, LabelAgreement, RequestRecord, writing
 
 
@@ -28,13 +30,18 @@ async def agree(engine: AsyncEngine, key_id: str, version: str, agreed_by: str) 
         await connection.execute(
             insert(LabelAgreement).values(key_id=key_id, version=version, agreed_by=agreed_by, agreed_at=now)
         )
+        detail = {"version": version, "agreed_by": agreed_by}
+        await record_act(connection, Act(cli_actor(), "keys.agree", key_id, detail))
     return True
 
 
 async def withdraw(engine: AsyncEngine, key_id: str) -> bool:
     """End a key's agreement; False when there is none. Workers notice within the cache's time."""
     async with writing(engine) as connection:
-        return await _withdraw(connection, key_id, datetime.now(UTC))
+        ended = await _withdraw(connection, key_id, datetime.now(UTC))
+        if ended:
+            await record_act(connection, Act(cli_actor(), "keys.withdraw", key_id))
+        return ended
 
 
 async def _withdraw(connection: AsyncConnection, key_id: str, now: datetime) -> bool:

@@ -13,6 +13,8 @@ from sqlalchemy import ColumnElement, Row, and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance.policies.policy import RepeatedViolationRule
+from gateway.audit.acts import Act, record_act
+from gateway.control.terminal import cli_actor
 from gateway.record import RequestEntry
 from gateway.store import ApiKey, RequestRecord, writing
 
@@ -50,7 +52,7 @@ class Suspensions:
             if why is None:
                 return None
             now = datetime.fromtimestamp(self._clock(), UTC)
-            await _suspend(connection, entry.key_id, now, rule.suspend_hours, why)
+            await _suspend(connection, entry.key_id, now, rule.suspend_hours, why, "policy")
         log.warning("key %s is suspended: %s", entry.key_id, why)
         return why
 
@@ -95,15 +97,30 @@ async def _why(connection: AsyncConnection, entry: RequestEntry, rule: RepeatedV
 async def suspend_key(engine: AsyncEngine, key_id: str, hours: float | None, why: str = "operator") -> bool:
     """Suspend a key for so many hours, or until it is restored; False when there is no such key or it is suspended."""
     async with writing(engine) as connection:
-        return await _suspend(connection, key_id, datetime.now(UTC), hours, why)
+        return await suspend(connection, key_id, hours, cli_actor(), why)
 
 
 async def restore_key(engine: AsyncEngine, key_id: str, now: datetime | None = None) -> bool:
     """Lift a suspension; earlier violations no longer count. False when there is none to lift."""
+    async with writing(engine) as connection:
+        return await restore(connection, key_id, cli_actor(), now)
+
+
+async def suspend(
+    connection: AsyncConnection, key_id: str, hours: float | None, actor: str, why: str = "operator"
+) -> bool:
+    """`suspend_key` inside a transaction, with its act."""
+    return await _suspend(connection, key_id, datetime.now(UTC), hours, why, actor)
+
+
+async def restore(connection: AsyncConnection, key_id: str, actor: str, now: datetime | None = None) -> bool:
+    """`restore_key` inside a transaction, with its act."""
     now = now or datetime.now(UTC)
     lift = update(ApiKey).where(ApiKey.id == key_id, ~_free(now)).values(restored_at=now)
-    async with writing(engine) as connection:
-        return bool((await connection.execute(lift)).rowcount)
+    lifted = bool((await connection.execute(lift)).rowcount)
+    if lifted:
+        await record_act(connection, Act(actor, "keys.restore", key_id))
+    return lifted
 
 
 async def last_violations(engine: AsyncEngine, key_id: str, limit: int = 10) -> Sequence[Row[tuple[datetime, str]]]:
@@ -127,7 +144,9 @@ def suspended_until(
     return float("inf") if until is None else _utc(until).timestamp()
 
 
-async def _suspend(connection: AsyncConnection, key_id: str, now: datetime, hours: float | None, why: str) -> bool:
+async def _suspend(
+    connection: AsyncConnection, key_id: str, now: datetime, hours: float | None, why: str, actor: str
+) -> bool:
     """One statement, so that of several workers one suspends and the others find it done."""
     until = None if hours is None else now + timedelta(hours=hours)
     done = await connection.execute(
@@ -135,6 +154,8 @@ async def _suspend(connection: AsyncConnection, key_id: str, now: datetime, hour
         .where(ApiKey.id == key_id, _free(now))
         .values(suspended_at=now, suspended_until=until, suspended_why=why, restored_at=None)
     )
+    if done.rowcount:
+        await record_act(connection, Act(actor, "keys.suspend", key_id, {"why": why, "hours": hours}))
     return bool(done.rowcount)
 
 

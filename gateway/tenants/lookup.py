@@ -1,0 +1,66 @@
+"""One look-up: a key's digest to its caller, with what its organisation and member add or take away."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.store import ApiKey
+from gateway.tenants.addresses import parse_networks
+from gateway.tenants.agreements import agreement_of
+from gateway.tenants.caller import Caller, least
+from gateway.tenants.suspension import suspended_until
+from gateway.tenants.tables import MemberRow, OrganisationRow
+
+QUERY = (
+    select(
+        *ApiKey.__table__.columns,
+        OrganisationRow.status.label("tenant_status"),
+        OrganisationRow.policy.label("tenant_policy"),
+        OrganisationRow.label_position.label("tenant_label_position"),
+        OrganisationRow.region.label("tenant_region"),
+        MemberRow.role.label("member_role"),
+        MemberRow.owner.label("member_owner"),
+        MemberRow.status.label("member_status"),
+    )
+    .join(OrganisationRow, OrganisationRow.id == ApiKey.tenant)
+    .outerjoin(MemberRow, and_(MemberRow.id == ApiKey.member, MemberRow.organisation == ApiKey.tenant))
+    .where(ApiKey.revoked_at.is_(None), OrganisationRow.status != "closed")
+)
+
+
+async def look_up(engine: AsyncEngine, digest: str) -> Caller | None:
+    """The caller of a key that is valid as of now; None for any other. Times are left to the caller to compare."""
+    async with engine.connect() as connection:
+        query = QUERY.where(or_(ApiKey.digest == digest, ApiKey.previous_digest == digest))
+        row = (await connection.execute(query)).first()
+        if row is None or (row.member is not None and row.member_status != "active"):
+            return None
+        agreement = await agreement_of(connection, row.id)
+    old = row.digest != digest
+    ends = [unix(one) for one in (row.expires_at, row.previous_until if old else None) if one is not None]
+    role = "caller" if row.member is None else least(row.member_role, row.role or row.member_role)
+    return Caller(
+        row.id,
+        min(ends, default=None),
+        label_position=row.label_position or row.tenant_label_position,
+        agreement=agreement,
+        policy=row.policy,
+        tenant=row.tenant,
+        suspended_until=suspended_until(row.suspended_at, row.suspended_until, row.restored_at),
+        role=role,
+        member=row.member,
+        owner=bool(row.member_owner),
+        scopes=None if row.scopes is None else frozenset(row.scopes),
+        models=None if row.models is None else frozenset(row.models),
+        networks=parse_networks(row.addresses or ()),
+        tenant_policy=row.tenant_policy,
+        tenant_suspended=row.tenant_status != "active",
+        region=row.tenant_region,
+        key_version=row.version - 1 if old else row.version,
+    )
+
+
+def unix(moment: datetime) -> float:
+    """Unix seconds. SQLite keeps no time zone; we write UTC."""
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
