@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from compliance.chartable import CharTable
+from compliance.keywords.beginnings import LatinBeginnings, NativeBeginnings, as_it_is
 from compliance.keywords.excuses import Excuse, excuses_of
 from compliance.keywords.foldings import MAX_EXTRA, MAX_GAP, MAX_REPEATS, Folding, FoldingTables, folding_tables
 from compliance.keywords.pinyin import sounds, syllables
 from compliance.keywords.spelling import Alphabet, Between
-from compliance.keywords.variants import Variant, latin, native
-from compliance.keywords.views import REMEMBERED, Kind, View
+from compliance.keywords.variants import LATIN, Variant, latin, native
+from compliance.keywords.views import Kind, View
 
 SHORTEST_HEARD = 3
 """Shorter terms sound like too many other words."""
@@ -24,6 +25,9 @@ SHORTEST_HEARD = 3
 
 MAX_REMEMBERED_SIZE = 64
 """Longer beginnings are not remembered: they hardly ever come again."""
+
+MOST_REMEMBERED = 32_768
+"""So many answers about beginnings are kept; running text needs most of them again and again."""
 
 
 class Wanted(NamedTuple):
@@ -76,7 +80,7 @@ class CompiledTerms:
         """Whether more text can make a term out of a beginning; texts repeat themselves, so answers are kept."""
         known = self._beginnings.get(beginning)
         if known is None:
-            if len(self._beginnings) >= REMEMBERED:
+            if len(self._beginnings) >= MOST_REMEMBERED:
                 self._beginnings.clear()
             known = beginning in self.prefixes or any(view.may_begin(beginning) for view in self.views)
             if len(beginning) <= MAX_REMEMBERED_SIZE:
@@ -84,30 +88,31 @@ class CompiledTerms:
         return known
 
     def _views(self, live: Sequence[Entry], wanted: Sequence[Wanted], tables: FoldingTables) -> Iterator[View]:
-        texts = [one.text for one in wanted]
-        kinds = [Kind(one.foldings, one.bounded, self._size(one.text)) for one in wanted]
+        kinds = [Kind(one.text, one.foldings, one.bounded, self._size(one.text)) for one in wanted]
         whole = [e.index for e in live if self.plain.of(e.text[0]) and self.plain.of(e.text[-1])]
         latin_only = re.compile(f"[{re.escape(tables.latin)}]")
 
-        def as_it_is(entry: int) -> tuple[Variant, ...]:
-            return (Variant(texts[entry], 0, Folding.none),)
+        def itself(entry: int) -> tuple[Variant, ...]:
+            return (Variant(kinds[entry].text, 0, Folding.none),)
 
         def own(entry: int) -> tuple[Variant, ...]:
-            return (*as_it_is(entry), *native(texts[entry], kinds[entry].allowed))
+            return (*itself(entry), *native(kinds[entry].text, kinds[entry].allowed))
 
         def foreign(entry: int) -> tuple[Variant, ...]:
-            return tuple(latin(texts[entry], kinds[entry].allowed))
+            return tuple(latin(kinds[entry].text, kinds[entry].allowed))
 
-        yield View(self.plain, kinds, whole, own)
-        yield View(self.plain, kinds, whole, foreign, only_if=latin_only)
+        yield View(self.plain, kinds, whole, own, NativeBeginnings(self.plain.table))
+        spelt = [one for one in whole if kinds[one].allowed & LATIN]
+        yield View(self.plain, kinds, spelt, foreign, LatinBeginnings(self.plain.table), only_if=latin_only)
         heard = [one for one in whole if Folding.homophones in kinds[one].allowed and kinds[one].size >= SHORTEST_HEARD]
         if heard:
             by_ear = Alphabet(tables.skeleton, _heard_as(tables))
-            yield View(by_ear, kinds, heard, as_it_is, heard_as=_one_letter_a_syllable(), needs=Folding.homophones)
+            sounds_of = _one_letter_a_syllable()
+            yield View(by_ear, kinds, heard, itself, as_it_is, heard_as=sounds_of, needs=Folding.homophones)
         # What begins or ends in a separator can only be looked for as it is.
         literal = Alphabet(CharTable(()), lambda written, meant: Folding.none if written == meant else None)
         odd = [e.index for e in live if not (self.plain.of(e.text[0]) and self.plain.of(e.text[-1]))]
-        yield View(literal, kinds, odd, as_it_is)
+        yield View(literal, kinds, odd, itself, as_it_is)
 
     def _size(self, text: str) -> int:
         return sum(1 for char in text if self.plain.of(char))

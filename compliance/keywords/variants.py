@@ -38,8 +38,13 @@ def native(term: str, allowed: Folding) -> Iterator[Variant]:
     """The other ways to write a folded term in Chinese characters that `allowed` names."""
     if Folding.split in allowed:
         yield from split(term)
-    if Folding.numbers in allowed and _NUMBER.search(term):
+    if Folding.numbers in allowed and has_number(term):
         yield Variant(_NUMBER.sub(lambda found: numeral(found.group()), term), 0, Folding.numbers)
+
+
+def has_number(term: str) -> bool:
+    """Whether there is a number in a term that may be read out."""
+    return _NUMBER.search(term) is not None
 
 
 def latin(term: str, allowed: Folding) -> Iterator[Variant]:
@@ -47,17 +52,20 @@ def latin(term: str, allowed: Folding) -> Iterator[Variant]:
     if not allowed & LATIN:
         return
     syllables = read_aloud(term)
-    if len(syllables) != len(term):
-        return
     spoken = [at for at, syllable in enumerate(syllables) if syllable != term[at]]
+    for how, chosen in choices(spoken, allowed):
+        instead = {at: syllables[at] if how is Folding.pinyin else syllables[at][0] for at in chosen}
+        yield _written(term, instead, how)
+
+
+def choices(spoken: Sequence[int], allowed: Folding) -> Iterator[tuple[Folding, tuple[int, ...]]]:
+    """Which of the characters that have a syllable are written in Latin letters, and in which disguise."""
     if Folding.pinyin in allowed and spoken:
-        for chosen in _choices(spoken):
-            yield _written(term, {at: syllables[at] for at in chosen}, Folding.pinyin)
+        yield from ((Folding.pinyin, chosen) for chosen in _choices(spoken))
     if Folding.initials in allowed and len(spoken) >= 3:
-        for at in spoken:
-            yield _written(term, {at: syllables[at][0]}, Folding.initials)
+        yield from ((Folding.initials, (at,)) for at in spoken)
     if Folding.acronym in allowed and spoken:
-        yield _written(term, {at: syllables[at][0] for at in spoken}, Folding.acronym)
+        yield Folding.acronym, tuple(spoken)
 
 
 def _choices(spoken: Sequence[int]) -> Iterator[tuple[int, ...]]:

@@ -1,27 +1,21 @@
 """One view of a text: an automaton proposes places in it, spellings judge them."""
 
 import re
-from array import array
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
 from itertools import islice, takewhile
 from typing import NamedTuple
 
-import ahocorasick_rs
-
 from compliance.chartable import CharTable, collapsed
+from compliance.keywords.beginnings import Beginnings, BeginningsOf, cut, run_length
 from compliance.keywords.excuses import inside_word
 from compliance.keywords.foldings import MAX_EXTRA, Folding
+from compliance.keywords.patterns import Patterns, Way
 from compliance.keywords.spelling import UNFINISHED, Alphabet, Spelling
 from compliance.keywords.variants import Variant
 from compliance.unicode import is_word
 
 REMEMBERED = 8192
 """So many answers about terms are kept at a time; texts repeat themselves."""
-
-_WAYS_REMEMBERED = 2048
-"""Of so many terms all ways to write them are kept."""
 
 MOST_TRIED = 512
 """A beginning that so many terms might have, if none of them has it, is held as if one had: that is safe, and cheap."""
@@ -40,8 +34,9 @@ class Proposal(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """How a term may be written: the disguises it allows, whether Latin ends need a word boundary, its characters."""
+    """A term, how it may be written, whether Latin ends need a word boundary, and how many characters count."""
 
+    text: str
     allowed: Folding
     bounded: bool
     size: int
@@ -51,8 +46,9 @@ class View:
     """One view: its automaton, and the ways to write terms that its hits may be.
 
     `view` makes of a text what the view has of it: its `skeleton`, and that `heard_as` something else where that is
-    not None. `find` searches it, only where `only_if` is None or finds something in the text. The ways are many and
-    hardly ever asked for, so only their patterns are kept; `ways_of` makes them again.
+    not None. `find` searches it, only where `only_if` is None or finds something in the text. Every pattern begins with
+    one of `starts`, which are one or two characters long. The ways are many and hardly ever asked for, so only how they
+    begin is kept; `ways_of` makes them again.
     """
 
     def __init__(
@@ -61,6 +57,7 @@ class View:
         kinds: Sequence[Kind],
         entries: Iterable[int],
         ways_of: Callable[[int], tuple[Variant, ...]],
+        beginnings_of: BeginningsOf,
         *,
         only_if: re.Pattern[str] | None = None,
         heard_as: CharTable | None = None,
@@ -72,54 +69,48 @@ class View:
         self.heard_as = heard_as.map_one_to_one if heard_as is not None else None
         self.needs = needs
         self._kinds = kinds
-        self._ways_of = ways_of
         self.only_if = only_if.search if only_if is not None else None
         self._begun: dict[str, int] = {}
-        self._patterns: list[str] = []
-        self._owners: array[int] = array("L")
-        self._ways: array[int] = array("H")
-        self._first_owner: array[int] = array("L")
-        self._lead = 0
-        self._span = 0
-        self._gather(entries)
-        self._ways_of = lru_cache(_WAYS_REMEMBERED)(ways_of)
-        self.find = ahocorasick_rs.AhoCorasick(self._patterns, store_patterns=False).find_matches_as_indexes
-        self._longest = max(map(len, self._patterns), default=0)
-        self._first_two = frozenset(pattern[:2] for pattern in self._patterns)
-        self._spellings: dict[int, Spelling] = {}
+        self._lead = 1
+        self._longest = 0
+        self._loose = False
+        owners = self._gather(entries, ways_of, beginnings_of)
+        self._patterns = Patterns(owners, ways_of, self.view)
+        self.find = self._patterns.find
+        self.starts = self._patterns.starts
+        self._spellings: dict[Way, Spelling] = {}
 
-    def _gather(self, entries: Iterable[int]) -> None:
-        """The patterns in order, the entries and ways of each, and the longest run that one begins with."""
-        found: list[tuple[str, int, int]] = []
-        entries_of_table = self.alphabet.table.entries
-        heard_as = self.heard_as
+    def _gather(
+        self, entries: Iterable[int], ways_of: Callable[[int], tuple[Variant, ...]], beginnings_of: BeginningsOf
+    ) -> dict[str, tuple[int, ...]]:
+        """The patterns and whose they are."""
+        owners: dict[str, tuple[int, ...]] = {}
         begun = self._begun
-        lead, longest = 1, 0
+        heard_as = self.heard_as
         for entry in entries:
-            allowed = int(self._kinds[entry].allowed)
-            for number, way in enumerate(self._ways_of(entry)):
-                text = way.text
-                seen = text.translate(entries_of_table)
-                pattern = collapsed(seen)
-                if pattern is not seen:
-                    lead = max(lead, len(seen) - len(seen.lstrip(seen[0])))
-                if heard_as is not None:
-                    pattern = heard_as(pattern)
-                found.append((text if text == pattern else pattern, entry, number))
-                longest = max(longest, len(text))
-                letters = text[:2] if len(seen) == len(text) else "".join(filter(self.alphabet.of, text))[:2]
-                begun[letters] = begun.get(letters, 0) | allowed
-        self._lead, self._span = lead, longest + MAX_EXTRA
-        for letters, allowed in list(begun.items()):
-            begun[letters[0]] = begun.get(letters[0], 0) | allowed
-        found.sort()
-        for pattern, entry, number in found:
-            if not self._patterns or self._patterns[-1] != pattern:
-                self._patterns.append(pattern)
-                self._first_owner.append(len(self._owners))
-            self._owners.append(entry)
-            self._ways.append(number)
-        self._first_owner.append(len(self._owners))
+            term, foldings, bounded, _ = self._kinds[entry]
+            allowed = int(foldings)  # what is made of flags costs ten times as much
+            made = beginnings_of(term, term.translate(self.table.entries), foldings)
+            patterns, lead, letters, longest = made or self._of_all(ways_of(entry))
+            for pattern in patterns if heard_as is None else map(heard_as, patterns):
+                owners[pattern] = (*owners[pattern], entry) if pattern in owners else (entry,)
+            self._loose |= not bounded
+            self._lead = max(self._lead, lead)
+            self._longest = max(self._longest, longest)
+            for one in letters:
+                begun[one] = begun.get(one, 0) | allowed
+        for one, allowed in list(begun.items()):
+            begun[one[0]] = begun.get(one[0], 0) | allowed
+        return owners
+
+    def _of_all(self, ways: tuple[Variant, ...]) -> Beginnings:
+        seen = [way.text.translate(self.table.entries) for way in ways]
+        return Beginnings(
+            {cut(collapsed(one)) for one in seen},
+            max(map(run_length, seen), default=1),
+            {"".join(filter(self.alphabet.of, way.text))[:2] for way in ways},
+            max((len(way.text) for way in ways), default=0),
+        )
 
     def view(self, text: str) -> str:
         """What the view has of a text."""
@@ -130,66 +121,67 @@ class View:
 
     def proposals(self, hits: list[Hit], region: str, base: int, beyond: int) -> Iterator[Proposal]:
         """The terms among the hits in a region that end after `beyond`; offsets count from `base` before it."""
+        seen = self.view(region)
         starts = [*self.alphabet.table.run_starts(region), len(region)]
-        for number, start, end in hits:
+        for number, start, _ in hits:
             first = self._run(region, starts[start], starts[start + 1])
-            cuts_words = self._cuts_words(region, first, self._run(region, starts[end - 1], starts[end]))
-            for spelling in self._spelt(number, bounded=not cuts_words):
-                for at in _starts(first, spelling, single=end - start == 1):
-                    read = self.alphabet.read(region, at, spelling)
-                    if read is not None and read[0] + base > beyond and self._counts(read[1]):
-                        yield Proposal(base + at, base + read[0], spelling.entry, read[1])
+            inside = self.only_if is not None and all(inside_word(region, at) for at in first)
+            if inside and not self._loose:  # most hits in English text, at little cost
+                continue
+            for end, ways in self._patterns.at(number, seen, start):
+                cuts_words = inside or self._ends_inside_word(region, self._run(region, starts[end - 1], starts[end]))
+                for way in ways:
+                    if cuts_words and self._kinds[way.entry].bounded:
+                        continue
+                    spelling = self._spellings.get(way) or self._spell(way)
+                    for at in _starts(first, spelling, single=end - start == 1):
+                        read = self.alphabet.read(region, at, spelling)
+                        if read is not None and read[0] + base > beyond and self._counts(read[1]):
+                            yield Proposal(base + at, base + read[0], way.entry, Folding(read[1]))
 
     def _run(self, region: str, start: int, end: int) -> list[int]:
         """The places of the equal characters of a run, which separators may stand between."""
         return [at for at in range(start, end) if self.alphabet.of(region[at])]
 
-    def _counts(self, used: Folding) -> bool:
+    def _counts(self, used: int) -> bool:
         return used & self.needs == self.needs
 
-    def _cuts_words(self, region: str, first: list[int], last: list[int]) -> bool:
-        """Whether the place begins or ends inside a Latin word: most hits in English text do, at little cost."""
+    def _ends_inside_word(self, region: str, last: list[int]) -> bool:
         if self.only_if is None:
             return False
-        if all(inside_word(region, at) for at in first):
-            return True
         return all(is_word(region[at]) and at + 1 < len(region) and is_word(region[at + 1]) for at in last)
 
-    def _spelt(self, number: int, *, bounded: bool = True) -> Iterator[Spelling]:
-        """The spellings that have a pattern; without `bounded` only those of terms that may stand inside words."""
-        for at in range(self._first_owner[number], self._first_owner[number + 1]):
-            if bounded or not self._kinds[self._owners[at]].bounded:
-                yield self._spellings.get(at) or self._spell(at)
-
-    def _spell(self, at: int) -> Spelling:
+    def _spell(self, way: Way) -> Spelling:
         if len(self._spellings) >= REMEMBERED:
             self._spellings.clear()
-        entry = self._owners[at]
-        kind = self._kinds[entry]
-        way = self._ways_of(entry)[self._ways[at]]
-        made = self.alphabet.spell(way.text, entry, kind.allowed, way.used, way.borders, kind.size)
-        self._spellings[at] = made
+        kind = self._kinds[way.entry]
+        written = self._patterns.ways_of(way.entry)[way.number]
+        made = self.alphabet.spell(written.text, way.entry, kind.allowed, written.used, written.borders, kind.size)
+        self._spellings[way] = made
         return made
 
     def may_begin(self, beginning: str, excused: frozenset[int] = frozenset()) -> bool:
         """Whether more text can make a term of this view out of a beginning, those of `excused` entries aside."""
-        if not self.alphabet.of(beginning[0]) or len(beginning) > self._span:
+        if not self.alphabet.of(beginning[0]) or len(beginning) > self._longest + MAX_EXTRA:
+            return False
+        pattern = self.view(beginning)
+        if pattern[:2] not in self.starts or not self.begins_with(pattern):
             return False
         if not self._is_begun(beginning) or self._first_run(beginning) > self._lead:
             return False
-        pattern = self.view(beginning)
         tried = 0
-        for number in range(bisect_left(self._patterns, pattern), len(self._patterns)):
-            if not self._patterns[number].startswith(pattern):
-                return False
-            for spelling in self._spelt(number):
-                if spelling.entry in excused:
-                    continue
-                read = self.alphabet.read(beginning, 0, spelling)
-                tried += 1
-                if (read is not None and read[0] == UNFINISHED) or tried > MOST_TRIED:
-                    return True
+        for way in self._patterns.begun(pattern):
+            if way.entry in excused:
+                continue
+            read = self.alphabet.read(beginning, 0, self._spellings.get(way) or self._spell(way))
+            tried += 1
+            if (read is not None and read[0] == UNFINISHED) or tried > MOST_TRIED:
+                return True
         return False
+
+    def begins_with(self, seen: str) -> bool:
+        """Whether some pattern begins with what the view has of a text."""
+        return self._patterns.begins_with(seen)
 
     def _first_run(self, beginning: str) -> int:
         """How many equal characters a beginning begins with."""
@@ -217,7 +209,7 @@ class View:
         tail = window[low:]
         starts = [*self.alphabet.table.run_starts(tail), len(tail)]
         seen = self.view(tail)
-        likely = (at for at in range(len(seen)) if at + 1 == len(seen) or seen[at : at + 2] in self._first_two)
+        likely = (at for at in range(len(seen)) if seen[at : at + 2] in self.starts)
         return [low + at for run in likely for at in self._run(tail, starts[run], starts[run + 1])[-self._lead :]]
 
     def _earliest(self, window: str) -> int:
