@@ -35,7 +35,9 @@ from gateway.moderations import Moderations
 from gateway.record import Recorder
 from gateway.request import SURFACES
 from gateway.routing.nodes import Nodes
+from gateway.routing.overflow import Overflow, provider_keys
 from gateway.routing.router import Router
+from gateway.routing.sync import NodeSync
 from gateway.rules import Rules
 from gateway.scanned import ScannedTexts
 from gateway.store import group_writer, migrate, open_engine
@@ -70,6 +72,7 @@ def build_app(
     wanted = dict.fromkeys(model for node in settings.nodes for model in node.models)
     served = catalog.served(tuple(wanted))
     _reject_unserved(settings.compliance.models, served)
+    provider_keys(settings.routing)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -128,9 +131,16 @@ async def running_gateway(
         recorder = Recorder(stack.enter_context(group_writer(settings.database, engine, [audit.chain])))
         recorder.start()
         stack.push_async_callback(recorder.close)
-        nodes = Nodes(settings.nodes, served, wire, settings.upstream)
+        overflow = Overflow(settings.routing, settings.upstream) if settings.routing.providers else None
+        if overflow:
+            stack.push_async_callback(overflow.close)
+        catalog = Catalog(load_catalog(settings.catalog))
+        nodes = Nodes(settings.nodes, served, wire, settings.upstream, settings.routing, catalog=catalog)
         nodes.start()
         stack.push_async_callback(nodes.close)
+        sync = NodeSync(engine, nodes, worker)
+        await sync.start()
+        stack.push_async_callback(sync.close)
         keys = KeyRing(engine, settings.database.key_cache_seconds, clock, settings.tenants)
         keys.start()
         stack.push_async_callback(keys.close)
@@ -154,7 +164,7 @@ async def running_gateway(
             judges=judges,
             labelling=labelling,
             nodes=nodes,
-            router=Router(nodes, wire),
+            router=Router(nodes, wire, overflow=overflow),
             recorder=recorder,
             worker=worker,
             metrics=Metrics(),

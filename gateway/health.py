@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from gateway.chat import Gateway
 from gateway.control.access import caller_of
 from gateway.errors import UnknownModel
+from gateway.routing.node import NodeState
 from gateway.tenants.caller import Caller
 from gateway.tenants.scopes import check_model, check_scope
 from models.catalog import ServedModel
@@ -33,11 +34,16 @@ async def ready(request: Request, response: Response) -> dict[str, Any]:
     `rules.stale`: changed rule files cannot be used, and the rules before them are in force.
     """
     gateway = _gateway(request)
-    nodes = {name: "ready" if is_ready else "waiting" for name, is_ready, _ in gateway.nodes.states()}
+    nodes = {one.name: _readiness(one) for one in gateway.nodes.states()}
     if not gateway.nodes.all_ready:
         response.status_code = 503
     rules = {"version": gateway.pipeline.version, "stale": gateway.rules.problem is not None}
     return {"status": "ready" if gateway.nodes.all_ready else "waiting", "nodes": nodes, "rules": rules}
+
+
+def _readiness(node: NodeState) -> str:
+    """`ready`, `waiting` for an active node that doesn't answer for all its models, else what operators want of it."""
+    return "ready" if node.ready else "waiting" if node.state in ("active", "down") else node.state
 
 
 @router.get("/metrics", tags=["health"])

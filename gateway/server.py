@@ -5,11 +5,13 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from fastapi import FastAPI
 
 from compliance.build import RulesError
 from configs.loader import SettingsError
 from configs.schema import Settings
 from gateway.app import build_app
+from gateway.routing.shutdown import DrainingServer
 from models.catalog import CatalogError
 
 
@@ -31,21 +33,20 @@ def run_server(settings: Settings, listener: socket.socket, started: Callable[[]
         http="httptools",
         access_log=False,
         log_level=settings.log_level,
-        timeout_graceful_shutdown=int(settings.listen.drain_seconds),
         server_header=False,
         proxy_headers=False,  # X-Forwarded-For is believed of tenants.trusted_proxies only
     )
-    server = AnnouncingServer(config, started)
+    server = AnnouncingServer(config, settings, app, started)
     server.run(sockets=[listener])
     if not server.started:
         raise SystemExit(3)
 
 
-class AnnouncingServer(uvicorn.Server):
-    """A server that says when it takes requests."""
+class AnnouncingServer(DrainingServer):
+    """A server that says when it takes requests, and drains when it is told to stop."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(self, config: uvicorn.Config, settings: Settings, app: FastAPI, announce: Callable[[], None]) -> None:
+        super().__init__(config, settings, app)
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

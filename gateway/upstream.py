@@ -1,8 +1,8 @@
 """The wire to an engine node: one request out, JSON events in; every foreign error becomes ours here."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import aiohttp
@@ -21,6 +21,23 @@ from gateway.sse import SSEDecoder
 
 Event = dict[str, Any]
 
+LAST_TYPES = frozenset(("response.completed", "response.incomplete", "response.failed", "message_stop"))
+"""Types of the last event of streams that end without `[DONE]`: Responses and Anthropic messages."""
+
+
+class ModelNotThere(NodeUnavailable):
+    """The node doesn't serve this model (any more); it may well serve others."""
+
+
+class NodeRefused(NodeUnavailable):
+    """The node answered, and with a status that says that it doesn't take requests now."""
+
+
+class ShuttingDown(NodeUnavailable):
+    """This gateway is being stopped, and the time for open answers is over."""
+
+    code = "shutting_down"
+
 
 class Transport(Protocol):
     """What the gateway needs of a node; tests and load tests may bring their own."""
@@ -29,20 +46,30 @@ class Transport(Protocol):
         """Post `body`; yield each event of a stream, or the one JSON answer. Closing it aborts the request."""
         ...
 
+    async def fetch(self, url: str, *, seconds: float, most_bytes: int) -> bytes:
+        """Get a small document within `seconds`. Raises GatewayError."""
+        ...
+
+    async def stop(self) -> None:
+        """End every open request at once: whoever reads one is told that the gateway shuts down."""
+        ...
+
     async def close(self) -> None:
         """Release every connection."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class HttpTransport:
     """Transport over aiohttp with one connection pool. Construct it inside a running event loop."""
 
-    session: aiohttp.ClientSession
-    settings: UpstreamSettings
+    def __init__(self, session: aiohttp.ClientSession, settings: UpstreamSettings) -> None:
+        self.session = session
+        self.settings = settings
+        self._stopped = False
 
     @classmethod
     def open(cls, settings: UpstreamSettings) -> "HttpTransport":
+        """With a pool of its own."""
         connector = aiohttp.TCPConnector(limit=0, limit_per_host=settings.connections_per_node, keepalive_timeout=4)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_seconds)
         return cls(
@@ -53,48 +80,97 @@ class HttpTransport:
     async def close(self) -> None:
         await self.session.close()
 
+    async def stop(self) -> None:
+        self._stopped = True
+        await self.session.close()
+
     async def events(self, url: str, body: bytes, *, stream: bool) -> AsyncGenerator[Event]:
         wait = self.settings.idle_seconds if stream else self.settings.whole_answer_seconds
         async with self._post(url, body, wait) as response:
             if response.status != 200:
-                raise _refusal(response.status, await response.read())
+                raise _refusal(response.status, await _limited(response, self.settings.answer_bytes, wait))
             if not stream:
-                yield _event(await response.read())
+                yield _event(await _limited(response, self.settings.answer_bytes, wait))
                 return
-            async for event in _stream_events(response):
+            if response.content_type != "text/event-stream":
+                raise NodeFailed("The model's node answered something that isn't a stream of events; try again.")
+            async for event in _stream_events(response, self.settings.event_bytes, wait):
                 yield event
+
+    async def fetch(self, url: str, *, seconds: float, most_bytes: int) -> bytes:
+        try:
+            async with asyncio.timeout(seconds), self.session.get(url, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise NodeUnavailable("The node has no such document.")
+                return await _limited(response, most_bytes, seconds)
+        except (aiohttp.ClientError, OSError, EOFError, RuntimeError):
+            raise NodeUnavailable("The node can't be reached.") from None
 
     @asynccontextmanager
     async def _post(self, url: str, body: bytes, wait_seconds: float) -> AsyncIterator[aiohttp.ClientResponse]:
         """One POST whose foreign errors, also those while the body is read, leave as GatewayError."""
+        if self._stopped:
+            raise _shutting_down()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.settings.connect_seconds, sock_read=wait_seconds)
         headers = {"content-type": "application/json"}
         try:
-            async with self.session.post(url, data=body, headers=headers, timeout=timeout) as response:
+            async with self.session.post(
+                url, data=body, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
                 yield response
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             raise NodeUnavailable("The model's node can't be reached; try again.") from None
         except TimeoutError:
-            raise NodeTimeout("The model's node sent nothing for too long; try again.") from None
+            raise _too_long() from None
         except (aiohttp.ClientError, ConnectionError, EOFError):
-            raise NodeFailed("The model's node broke off before the answer was complete; try again.") from None
+            if self._stopped:
+                raise _shutting_down() from None
+            raise _broke_off() from None
 
 
-async def _stream_events(response: aiohttp.ClientResponse) -> AsyncGenerator[Event]:
-    decoder = SSEDecoder()
+async def _limited(response: aiohttp.ClientResponse, most_bytes: int, seconds: float) -> bytes:
+    """A body in one piece, of a bounded size and in bounded time: a node may drip a byte a minute."""
+    if response.content_length is not None and response.content_length > most_bytes:
+        raise NodeFailed("The model's node answered more than the gateway takes.")
+    parts: list[bytes] = []
+    size = 0
+    loop = asyncio.get_running_loop()
+    started_at = loop.time()
+    async for chunk in response.content.iter_any():
+        parts.append(chunk)
+        size += len(chunk)
+        if size > most_bytes:
+            raise NodeFailed("The model's node answered more than the gateway takes.")
+        if loop.time() - started_at > seconds:
+            raise _too_long()
+    return b"".join(parts)
+
+
+async def _stream_events(
+    response: aiohttp.ClientResponse, most_bytes: int, idle_seconds: float
+) -> AsyncGenerator[Event]:
+    """The events of a stream. Bytes that never become an event don't count as a sign of life."""
+    decoder = SSEDecoder(most_bytes)
+    now = asyncio.get_running_loop().time
+    event: Event = {}
+    event_at = now()
     async for chunk in response.content.iter_any():
         try:
             payloads = list(decoder.feed(chunk))
         except ValueError:
             raise NodeFailed("The model's node sent an event without end.") from None
+        if not payloads:
+            if now() - event_at > idle_seconds:
+                raise _too_long()
+            continue
+        event_at = now()
         for payload in payloads:
             if payload == b"[DONE]":
                 return
             event = _event(payload)
             yield event
-            if event.get("type") == "message_stop":  # how Anthropic's streams end
-                return
-    raise NodeFailed("The model's node broke off before the answer was complete; try again.")
+    if event.get("type") not in LAST_TYPES:
+        raise _broke_off()
 
 
 def _event(payload: bytes) -> Event:
@@ -104,15 +180,30 @@ def _event(payload: bytes) -> Event:
         raise NodeFailed("The model's node answered something that isn't JSON; try again.") from None
     if not isinstance(event, dict):
         raise NodeFailed("The model's node answered something that isn't an object; try again.")
-    if "error" in event and "choices" not in event:
+    # Some objects carry `"error": null` beside their answer.
+    if event.get("error") is not None and "choices" not in event:
         raise NodeFailed("The model's node reported an error while answering; try again.")
     return event
 
 
+def _broke_off() -> NodeFailed:
+    return NodeFailed("The model's node broke off before the answer was complete; try again.")
+
+
+def _too_long() -> NodeTimeout:
+    return NodeTimeout("The model's node sent nothing for too long; try again.")
+
+
+def _shutting_down() -> ShuttingDown:
+    return ShuttingDown("This gateway is being restarted, and the answer ends here; try again. 网关正在重启，请重试。")
+
+
 def _refusal(status: int, payload: bytes) -> GatewayError:
     """What a node's non-200 answer means for the caller. A 4xx is the caller's to mend, with vLLM's reason."""
-    if status < 400 or status >= 500 or status in (401, 403, 404, 408, 429):
-        return NodeUnavailable("The model's node can't take the request now; try again.")
+    if status == 404:
+        return ModelNotThere("The model's node doesn't serve it now; try again.")
+    if status < 400 or status >= 500 or status in (401, 403, 408, 429):
+        return NodeRefused("The model's node can't take the request now; try again.")
     try:
         error = orjson.loads(payload)["error"]
         message, param = str(error["message"]), error.get("param")

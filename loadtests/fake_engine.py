@@ -17,7 +17,8 @@ from aiohttp import web
 
 Fault = Literal[
     "none", "status_500", "status_400", "html", "die_before", "die_midway", "half_event", "garbage_event",
-    "not_object", "error_event", "no_choices", "bad_index", "hang_before", "hang_midway", "no_usage",
+    "not_object", "error_event", "no_choices", "bad_index", "hang_before", "hang_midway", "no_usage", "status_404",
+    "status_429", "huge_event", "drip", "wrong_type",
 ]  # fmt: skip
 
 
@@ -25,7 +26,8 @@ Fault = Literal[
 class Script:
     """What the engine does with every generation request until it is given another script.
 
-    `deltas` are chat deltas, one event each; for completions their `content` is the text.
+    `deltas` are chat deltas, one event each; for completions their `content` is the text. `start_seconds` pass before
+    anything is said. `usage` is said of tokens instead of what is true.
     """
 
     deltas: list[dict[str, Any]] = field(default_factory=lambda: [{"content": "好的"}])
@@ -35,6 +37,8 @@ class Script:
     finish_reason: str = "stop"
     choices: int = 1
     logprobs: bool = False
+    start_seconds: float = 0.0
+    usage: Any = None
 
 
 @dataclass(slots=True)
@@ -45,21 +49,31 @@ class Seen:
     open: int = 0
     completed: int = 0
     aborted: int = 0
+    most_open: int = 0
+    probes: int = 0
 
 
 class FakeEngine:
-    """The fake's state and its web application."""
+    """The fake's state and its web application.
+
+    A model of `scripts` follows its own script. `metrics` is what /metrics says of load; None: the fake's own open
+    requests, as vLLM would.
+    """
 
     def __init__(self, served: tuple[str, ...]) -> None:
         self.served = served
         self.script = Script()
+        self.scripts: dict[str, Script] = {}
         self.seen = Seen()
         self.up = True
+        self.metrics: str | None = None
 
     def application(self) -> web.Application:
         """The aiohttp application."""
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_get("/health", self._health)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_post("/v1/embeddings", self._embed)
         app.router.add_post("/v1/chat/completions", self._generate)
         app.router.add_post("/v1/completions", self._generate)
         return app
@@ -67,13 +81,30 @@ class FakeEngine:
     async def _health(self, _request: web.Request) -> web.Response:
         return web.Response(status=200 if self.up else 503)
 
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        """vLLM's exposition, as far as a gateway reads it."""
+        if not self.up:
+            return web.Response(status=503)
+        return web.Response(text=vllm_metrics(self.seen.open, 0, 0.0) if self.metrics is None else self.metrics)
+
+    async def _embed(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
+        if not self.up or body["model"] not in self.served:
+            return web.json_response({"error": {"message": "no"}}, status=404 if self.up else 503)
+        self.seen.probes += body["input"] == "1"
+        inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
+        data = [{"object": "embedding", "index": index, "embedding": [0.0, 1.0]} for index in range(len(inputs))]
+        usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
+        return web.json_response({"object": "list", "data": data, "model": body["model"], "usage": usage})
+
     async def _generate(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
         if body.get("prompt") == "1" and body.get("max_tokens") == 1:
             return self._probe(body)
-        script = self.script
+        script = self.scripts.get(body["model"], self.script)
         self.seen.bodies.append(body)
         self.seen.open += 1
+        self.seen.most_open = max(self.seen.most_open, self.seen.open)
         finished = False
         try:
             response = await self._answer(request, body, script)
@@ -89,9 +120,11 @@ class FakeEngine:
     def _probe(self, body: dict[str, Any]) -> web.Response:
         if not self.up or body["model"] not in self.served:
             return web.json_response({"error": {"message": "no"}}, status=404 if self.up else 503)
+        self.seen.probes += 1
         return web.json_response({"choices": [{"index": 0, "text": "1", "finish_reason": "length"}]})
 
     async def _answer(self, request: web.Request, body: dict[str, Any], script: Script) -> web.StreamResponse:
+        await asyncio.sleep(script.start_seconds)
         refusal = await self._fault_before(request, script)
         if refusal is not None:
             return refusal
@@ -114,6 +147,10 @@ class FakeEngine:
         if script.fault == "status_400":
             message = {"message": "temperature must be below 2", "param": "body.temperature", "code": 400}
             return web.json_response({"error": message}, status=400)
+        if script.fault in ("status_404", "status_429"):
+            return web.json_response({"error": {"message": "not now"}}, status=int(script.fault[-3:]))
+        if script.fault == "wrong_type":
+            return web.Response(text='data: {"choices": []}\n\ndata: [DONE]\n\n', content_type="text/plain")
         if script.fault == "html":
             return web.Response(text="<html>oops</html>", content_type="text/html")
         if script.fault == "die_before":
@@ -135,6 +172,14 @@ class FakeEngine:
         if raw is not None:
             await response.write(raw)
             return True
+        if script.fault == "huge_event":
+            for _ in range(64):
+                await response.write(b"data: " + b"x" * 65536)
+            return True
+        if script.fault == "drip":
+            while True:  # signs of life that never become an event
+                await response.write(b": still here\n")
+                await asyncio.sleep(0.05)
         if script.fault == "die_midway":
             cut_connection(request)
             return True
@@ -156,7 +201,8 @@ class FakeEngine:
             for index, one in enumerate(merged)
         ]
         answer = {"id": "fake-1", "object": "chat.completion", "created": 1, "model": "x", "choices": choices}
-        return web.json_response(answer | {"usage": _usage(7, len(script.deltas) * script.choices)})
+        usage = _usage(7, len(script.deltas) * script.choices) if script.usage is None else script.usage
+        return web.json_response(answer | {"usage": usage})
 
     async def _events(self, request: web.Request, script: Script) -> AsyncIterator[dict[str, Any]]:
         chat = request.path.endswith("/chat/completions")
@@ -170,12 +216,26 @@ class FakeEngine:
                 }
                 choice["logprobs"] = _logprobs(script, [delta.get("content") or ""])
                 choice |= {"delta": delta} if chat else {"text": delta.get("content") or ""}
-                usage = {} if script.fault == "no_usage" else {"usage": _usage(7, position + 1)}
+                usage: dict[str, Any] = {"usage": script.usage or _usage(7, position + 1)}
+                if script.fault == "no_usage":
+                    usage = {}
                 yield head | {"choices": [choice]} | usage
             if script.pause_seconds:
                 await asyncio.sleep(script.pause_seconds)
         if script.fault != "no_usage":
-            yield head | {"choices": [], "usage": _usage(7, len(script.deltas) * script.choices)}
+            usage = {"usage": script.usage or _usage(7, len(script.deltas) * script.choices)}
+            yield head | {"choices": []} | usage
+
+
+def vllm_metrics(running: int, waiting: int, kv_usage: float, kv_name: str = "vllm:kv_cache_usage_perc") -> str:
+    """What vLLM's /metrics says of load; earlier versions called `kv_name` otherwise."""
+    labels = '{engine="0",model_name="fake"}'
+    lines = [
+        f"vllm:num_requests_running{labels} {running:.1f}",
+        f"vllm:num_requests_waiting{labels} {waiting:.1f}",
+        f"{kv_name}{labels} {kv_usage}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _usage(prompt: int, completion: int) -> dict[str, int]:

@@ -3,7 +3,14 @@
 from fastapi import APIRouter
 
 from gateway.control import me
+from gateway.routing import api as nodes_api
 from gateway.tenants import key_api, member_api, organisation_api
 
-ROUTERS: tuple[APIRouter, ...] = (me.router, organisation_api.router, member_api.router, key_api.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    me.router,
+    organisation_api.router,
+    member_api.router,
+    key_api.router,
+    nodes_api.router,
+)
 PREFIX = "/api/v1"

@@ -1,58 +1,68 @@
-"""The engine nodes: which are ready (by a real one-token completion), and which one takes a request."""
+"""The engine nodes of this worker: which models they serve, which one takes a request, what one that fails loses."""
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import logging
+import random
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 
-import orjson
-
-from configs.sections.routing import NodeSettings, UpstreamSettings
+from configs.sections.routing import NodeSettings, RoutingSettings, UpstreamSettings
 from gateway.errors import GatewayError, NodeUnavailable, UnknownModel
-from gateway.upstream import Transport
-from models.catalog import ServedModel
+from gateway.routing.breaker import Breaker
+from gateway.routing.choice import Wanted, choose
+from gateway.routing.node import Node, NodeState, Wish
+from gateway.routing.places import Place
+from gateway.routing.watch import Watch
+from gateway.upstream import ModelNotThere, NodeRefused, Transport
+from models.catalog import Catalog, CatalogError, ServedModel
 
-
-@dataclass(slots=True)
-class Node:
-    """A node and what is known of it now. `ready` holds the served names that it really answers for."""
-
-    settings: NodeSettings
-    ready: frozenset[str] = frozenset()
-    open_requests: int = 0
-
-    @property
-    def name(self) -> str:
-        """The node's name in the settings."""
-        return self.settings.name
+log = logging.getLogger("opcgate.nodes")
 
 
 class Nodes:
-    """Probes nodes in the background and picks one per request: the ready one with the fewest open requests."""
+    """Knows the nodes, watches them in the background, and gives out places on them."""
 
     def __init__(
         self,
         nodes: tuple[NodeSettings, ...],
         served: dict[str, ServedModel],
         transport: Transport,
-        settings: UpstreamSettings,
+        upstream: UpstreamSettings,
+        routing: RoutingSettings | None = None,
+        *,
+        catalog: Catalog | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._nodes = [Node(one) for one in nodes]
-        self._served = served
-        self._transport = transport
-        self._settings = settings
-        self._task: asyncio.Task[None] | None = None
+        """`catalog` resolves models of nodes that are added at run time; `clock` is monotonic, in seconds."""
+        self.settings = routing or RoutingSettings()
+        self.closing = False
+        self._configured = nodes
+        self._served = dict(served)
+        self._catalog = catalog
+        self._clock = clock
+        self._turn = 0
+        self._freed: list[Callable[[], None]] = []
+        self._watch = Watch(transport, upstream, self.settings, self._served, self.on_change)
+        self._nodes: dict[str, Node] = {one.name: self._new(one) for one in nodes}
 
     def start(self) -> None:
-        """Start probing; call once, inside the event loop."""
-        self._task = asyncio.create_task(self._probe_for_ever(), name="probe-nodes")
+        """Start watching; call once, inside the event loop."""
+        self._watch.start()
+        for node in self._nodes.values():
+            self._watch.add(node)
 
     async def close(self) -> None:
-        """Stop probing."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        """Stop watching."""
+        await self._watch.close()
+
+    def when_freed(self, told: Callable[[], None]) -> None:
+        """Have `told` called whenever a place may have become free, or a node gone."""
+        self._freed.append(told)
+
+    def on_change(self) -> None:
+        """Something about a node has changed: who waits looks again."""
+        for told in self._freed:
+            told()
 
     def resolve(self, model_id: str) -> ServedModel:
         """The served model that a caller names. Raises UnknownModel."""
@@ -65,65 +75,137 @@ class Nodes:
         return model
 
     def available(self) -> list[ServedModel]:
-        """The models that at least one node is ready for."""
-        ready: set[str] = set().union(*(node.ready for node in self._nodes))
-        return [model for model in self._served.values() if model.served_name in ready]
+        """The models that at least one node serves now."""
+        nodes = self._nodes.values()
+        return [model for model in self._served.values() if any(one.serves(model.served_name) for one in nodes)]
 
-    def states(self) -> Iterator[tuple[str, bool, int]]:
-        """(name, ready for all its models, open requests) of each node."""
-        for node in self._nodes:
-            wanted = {self._served[one].served_name for one in node.settings.models}
-            yield node.name, wanted <= node.ready, node.open_requests
+    def states(self) -> Iterator[NodeState]:
+        """Every node as it is seen now."""
+        for node in self._nodes.values():
+            wanted = self.names_of(node.settings.models)
+            load = node.load
+            yield NodeState(
+                name=node.name,
+                url=node.settings.url,
+                region=node.region,
+                state=node.state,
+                ready=len(wanted) == len(node.settings.models) and all(node.serves(one) for one in wanted),
+                ready_models=tuple(sorted(node.ready)),
+                breaker=node.breaker.state,
+                open=node.open,
+                capacity=node.capacity,
+                others=node.others,
+                running=load.running if load else None,
+                waiting=load.waiting if load else None,
+                kv_usage=load.kv_usage if load else None,
+                problem=node.problem,
+            )
 
     @property
     def all_ready(self) -> bool:
-        """True when every configured model has a node that answers for it."""
-        return len(self.available()) == len(self._served)
+        """True while every model of the settings has a node that answers, or only nodes that operators closed.
 
-    @contextlib.contextmanager
-    def pick(self, model: ServedModel) -> Iterator[Node]:
-        """The node for a request, counted as open while the block runs. Raises NodeUnavailable.
-
-        A node that fails is taken out at once; the next good probe brings it back.
+        Nodes added at run time don't count: one that can't be reached must not take the whole gateway out.
         """
-        holders = [node for node in self._nodes if model.served_name in node.ready]
+        if self.closing:
+            return False
+        for model_id in dict.fromkeys(one for node in self._configured for one in node.models):
+            name = self._served[model_id].served_name
+            holders = [one for one in self._nodes.values() if model_id in one.settings.models]
+            closed = all(one.wish != "active" for one in holders)
+            if not closed and not any(one.serves(name) for one in holders):
+                return False
+        return True
+
+    def names_of(self, models: Sequence[str]) -> list[str]:
+        """The engine's names of those of the models that are known."""
+        return [self._served[one].served_name for one in models if one in self._served]
+
+    def holders(self, model: ServedModel, tried: Collection[str] = ()) -> list[Node]:
+        """The nodes that could serve the model now, less those that were tried. Raises NodeUnavailable for none."""
+        name = model.served_name
+        holders = [one for one in self._nodes.values() if one.serves(name) and one.name not in tried]
         if not holders:
             raise NodeUnavailable(f"No node is ready for '{model.id}' now; try again. 模型暂不可用，请稍后重试。")
-        node = min(holders, key=lambda one: one.open_requests)
-        node.open_requests += 1
-        try:
-            yield node
-        except NodeUnavailable:
-            node.ready = frozenset()
-            raise
-        finally:
-            node.open_requests -= 1
+        return holders
 
-    async def probe(self) -> None:
-        """Ask every node once which models it answers for."""
-        await asyncio.gather(*(self._probe(node) for node in self._nodes))
+    def take(self, holders: Sequence[Node], model: ServedModel, wanted: Wanted, tokens: int) -> Place | None:
+        """A place on the best of the nodes, None when all are full."""
+        node = choose(holders, wanted, self.settings)
+        if node is None:
+            return None
+        self._turn += 1
+        node.turn = self._turn
+        if model.adapter is not None:
+            node.hold_adapter(model.served_name)
+        return Place(node, tokens, self.on_change)
 
-    async def _probe_for_ever(self) -> None:
-        while True:
-            await self.probe()
-            interval = self._settings.probe_interval_seconds
-            await asyncio.sleep(interval if self.all_ready else min(interval, 1.0))
+    def failed(self, node: Node, model: ServedModel, error: GatewayError, *, first: bool) -> None:
+        """A request failed on the node. `first`: it had not failed on another one, so that it may be the node's fault.
 
-    async def _probe(self, node: Node) -> None:
-        models = [self._served[one] for one in node.settings.models]
-        names = {model.served_name for model in models}
-        if names <= node.ready and node.open_requests:
-            return  # it is answering right now; a probe would only add load
-        answers = [name for name in sorted(names) if await self._completes_one_token(node, name)]
-        node.ready = frozenset(answers)
+        A node that can't be reached is left alone at once; one without the model only loses the model.
+        """
+        if isinstance(error, ModelNotThere):
+            node.ready -= {model.served_name}
+        elif isinstance(error, NodeUnavailable) and not isinstance(error, NodeRefused):
+            node.breaker.failed(at_once=True)
+        elif first:
+            node.breaker.failed()
+        self._watch.wake(node)
+        self.on_change()
 
-    async def _completes_one_token(self, node: Node, name: str) -> bool:
-        """vLLM reports healthy before it can answer, so only an answer counts."""
-        body = orjson.dumps({"model": name, "prompt": "1", "max_tokens": 1, "temperature": 0})
-        try:
-            async with asyncio.timeout(self._settings.probe_timeout_seconds):
-                url = f"{node.settings.url}/v1/completions"
-                async with contextlib.aclosing(self._transport.events(url, body, stream=False)) as events:
-                    return [bool(event.get("choices")) async for event in events] == [True]
-        except (GatewayError, TimeoutError):
-            return False
+    async def merge(self, added: Sequence[NodeSettings], wishes: dict[str, Wish]) -> None:
+        """Take over the nodes added at run time and what operators want of all; requests under way go on."""
+        wanted = {one.name: one for one in added} | {one.name: one for one in self._configured}
+        for name in self._nodes.keys() - wanted.keys():
+            self._forget(name)
+        for name, settings in wanted.items():
+            node = self._nodes.get(name)
+            if node is None or node.settings.url != settings.url:
+                if node is not None:
+                    self._forget(name)
+                node = self._nodes[name] = self._new(settings)
+                node.added = settings not in self._configured
+                await self._learn(node)
+                self._watch.add(node)
+            elif node.settings != settings:
+                node.settings = settings
+                await self._learn(node)
+                self._watch.wake(node)
+            node.wish = wishes.get(name, "active")
+        self.on_change()
+
+    @property
+    def configured(self) -> tuple[NodeSettings, ...]:
+        """The nodes of the settings."""
+        return self._configured
+
+    def wish_of(self, name: str) -> Wish:
+        """What operators want of a node, as this worker knows it."""
+        return self._nodes[name].wish
+
+    def configure(self, nodes: tuple[NodeSettings, ...]) -> None:
+        """Take other nodes from the settings; they are in force after the next `merge`."""
+        self._configured = nodes
+
+    def _new(self, settings: NodeSettings) -> Node:
+        return Node(settings, Breaker(self.settings, self._clock, random.random))
+
+    def _forget(self, name: str) -> None:
+        node = self._nodes.pop(name)
+        node.wish = "drained"
+        self._watch.remove(node)
+
+    async def _learn(self, node: Node) -> None:
+        """Make the node's models known, as far as the catalog has them."""
+        node.problem = ""
+        for one in node.settings.models:
+            if one in self._served:
+                continue
+            try:
+                if self._catalog is None:
+                    raise CatalogError(f"not in the catalog: {one}")
+                self._served |= await asyncio.to_thread(self._catalog.served, (one,))
+            except CatalogError as error:
+                node.problem = f"{one}: {error}"[:200]
+                log.warning("node %s: %s", node.name, error)

@@ -61,7 +61,7 @@ class Metrics:
         """The text that `/metrics` answers with."""
         self._rules_stale.set(rules.problem is not None)
         self._rules_reloads.set(rules.reloads)
-        for name, ready, open_requests in nodes.states():
-            self._node_ready.labels(name).set(ready)
-            self._node_open.labels(name).set(open_requests)
+        for one in nodes.states():
+            self._node_ready.labels(one.name).set(one.ready)
+            self._node_open.labels(one.name).set(one.open)
         return generate_latest(self.registry)

@@ -1,0 +1,61 @@
+"""What a node says of its tokens is money, so it is believed only while it can be true."""
+
+from typing import Any
+
+from gateway.record import RequestEntry
+
+NOTE = "the node reported impossible token counts"
+
+
+class UsageCheck:
+    """Looks at the token counts of one answer's events; impossible ones are taken out, and the record says so.
+
+    Counts are whole numbers that are not negative, not more than the model's context for each prompt or choice, and
+    don't go backwards.
+    """
+
+    def __init__(self, entry: RequestEntry, context_tokens: int, prompts: int, choices: int) -> None:
+        self._entry = entry
+        self._most_prompt = context_tokens * prompts
+        self._most_output = context_tokens * choices
+        self._seen: dict[int, int] = {}
+
+    def apply(self, event: dict[str, Any]) -> None:
+        """Check an event's `usage` in place."""
+        usage = event.get("usage")
+        if usage is None or ("choices" not in event and not (isinstance(usage, dict) and "prompt_tokens" in usage)):
+            return  # surfaces that count otherwise are checked where they are understood
+        try:
+            sound = self._is_sound(usage, event)
+        except (TypeError, KeyError, AttributeError, IndexError):
+            sound = False
+        if not sound:
+            del event["usage"]
+            if NOTE not in self._entry.note:
+                self._entry.note = f"{self._entry.note}; {NOTE}" if self._entry.note else NOTE
+
+    def _is_sound(self, usage: dict[str, Any], event: dict[str, Any]) -> bool:
+        prompt, output = usage["prompt_tokens"], usage.get("completion_tokens")
+        output = 0 if output is None else output
+        if type(prompt) is not int or type(output) is not int:
+            return False
+        if not (0 <= prompt <= self._most_prompt and 0 <= output <= self._most_output):
+            return False
+        choices = event.get("choices")
+        index = choices[0]["index"] if choices else -1
+        least = self._seen.get(index, 0) if index >= 0 else max(self._seen.values(), default=0)
+        if output < least:
+            return False
+        self._seen[index] = output
+        usage["total_tokens"] = prompt + output
+        details = usage.get("prompt_tokens_details")
+        if details is not None:
+            self._note_cached(usage, details, prompt)
+        return True
+
+    def _note_cached(self, usage: dict[str, Any], details: Any, prompt: int) -> None:
+        cached = details.get("cached_tokens") if isinstance(details, dict) else None
+        if type(cached) is int and 0 <= cached <= prompt:
+            self._entry.cached_tokens = cached
+        else:
+            usage["prompt_tokens_details"] = None
