@@ -1,7 +1,7 @@
 """A table from characters to characters, applied to a text: by `str.translate`, or by numpy where that pays."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,10 @@ class CharTable:
 
     def of(self, char: str) -> str:
         """What one character becomes."""
-        code = ord(char)
-        return self.entries[code] if code < len(self.entries) else char
+        try:
+            return self.entries[ord(char)]
+        except IndexError:
+            return char
 
     def map_one_to_one(self, text: str) -> str:
         """The text with each character replaced, where all of them become exactly one."""
@@ -44,10 +46,20 @@ class CharTable:
 
     def run_starts(self, text: str) -> Sequence[int]:
         """Where in the text each character of `map_collapsed(text)` comes from: the first of its run."""
-        codes = self._looked_up(text)
-        places = np.flatnonzero(codes)
-        starts: list[int] = places[_changes(codes[places])].tolist()
-        return starts
+        if len(text) >= LONG:
+            codes = self._looked_up(text)
+            places = np.flatnonzero(codes)
+            starts: list[int] = places[_changes(codes[places])].tolist()
+            return starts
+        return list(self._run_starts_in_short(text))
+
+    def _run_starts_in_short(self, text: str) -> Iterator[int]:
+        previous = ""
+        for at, char in enumerate(text):
+            seen = self.of(char)
+            if seen and seen != previous:
+                previous = seen
+                yield at
 
     def _looked_up(self, text: str) -> "np.ndarray[Any, np.dtype[np.uint32]]":
         # `take` costs half of what indexing does.

@@ -60,6 +60,8 @@ class InjectionScan:
         if first is None:
             return [], size
         alive = self._alive
+        if not alive and not self._open and size - seen <= FEW and first.firsts.isdisjoint(window[seen:]):
+            return [], size
         begun: Collection[tuple[int, WordFinder]] = ()
         if size - seen > FEW:
             begun = self._chains.begun(window, alive[0] if alive else seen, seen)

@@ -12,19 +12,23 @@ from compliance.deadline import Deadline
 from compliance.keywords.excuses import Excuse, excused, excused_in_disguise, inside_word, will_be_excused
 from compliance.keywords.foldings import MAX_REPEATS, Folding
 from compliance.keywords.terms import CompiledTerms, Entry
-from compliance.keywords.views import Proposal
+from compliance.keywords.views import REMEMBERED, Proposal, View
 from compliance.matches import Match, Meaning
 from compliance.unicode import is_word
 
 FEW = 16
 """So many new characters are looked at one by one."""
 
+LONGEST_QUIET = 8
+"""Longer pieces are not remembered: they hardly ever come again."""
+
 
 class KeywordScanner:
     """Compiled terms with the meanings that one policy gives them; immutable, shared by all streams.
 
     `meanings[i]` belongs to the i-th term; a term without any is not reported. Terms that a policy does not look
-    for at all are better left out of `terms`, since what is compiled is also held back.
+    for at all are better left out of `terms`, since what is compiled is also held back. `quiet` remembers short pieces
+    of text in which nothing was found, and where in them a term may have begun: most deltas of a stream come again.
     """
 
     name = "keywords"
@@ -34,6 +38,7 @@ class KeywordScanner:
         self.meanings = meanings
         self.reach = terms.reach
         self.doubtful = _doubtful(terms.entries)
+        self.quiet: dict[str, tuple[int, ...]] = {}
 
     def warm_up(self) -> None:
         """Nothing is loaded late here."""
@@ -72,32 +77,58 @@ class KeywordScan:
         self._loose = scanner.terms.loose
         self._repeating = scanner.terms.repeating
         self._doubtful = scanner.doubtful
+        self._quiet = scanner.quiet
         self._alive: list[int] = []  # where what reaches the end of the window may become a term
         self._open: list[Proposal] = []  # whole terms that a boundary or an excuse may undo
 
     def advance(self, window: str, seen: int, final: bool, deadline: Deadline) -> tuple[list[Match], int]:
-        size = len(window)
         first = self._alive[0] if self._alive else seen
+        if not self._open and not final:
+            known = self._quiet.get(window[first:])
+            if known is not None:
+                self._alive = [first + at for at in known] if known else []
+                return [], first + known[0] if known else len(window)
+        return self._look(window, first, seen, final)
+
+    def _look(self, window: str, first: int, seen: int, final: bool) -> tuple[list[Match], int]:
+        """Look at the new text and what before it may become a term."""
+        size = len(window)
         region = window[first:] if first else window
-        made: CharTable | None = None
-        for view in self._views:
+        looks = self._looks(region)
+        # Where each view has a character for each of the text's, places in it are places in the text.
+        aligned = all(len(text) == size - first for _, text in looks)
+        nothing = not self._open
+        for view, text in looks:
             if view.only_if is None or view.only_if(region):
-                if view.table is not made:
-                    made = view.table
-                    skeleton = made.map_collapsed(region)
-                hits = view.find(skeleton if view.heard_as is None else view.heard_as(skeleton), overlapping=True)
+                hits = view.find(text, overlapping=True)
+                if hits and aligned and not self._loose:
+                    hits = [hit for hit in hits if not inside_word(region, hit[1])]  # most hits in English text
                 if hits:
+                    nothing = False
                     self._open += self._plainest(view.proposals(hits, region, first, seen))
         matches = self._settle(window, final) if self._open else []
         if final:
             self._alive = []
             return matches, size
         if seen < size:
-            self._alive = self._still_alive(window, seen, size)
+            self._alive = self._still_alive(window, first, seen, looks if aligned else ())
+            if nothing and len(region) <= LONGEST_QUIET and not is_word(region[0]):
+                self._remember(region, first)
         undecided = self._alive[0] if self._alive else size
         if self._open:
             undecided = min(undecided, min(one.start for one in self._open))
         return matches, undecided
+
+    def _looks(self, region: str) -> list[tuple[View, str]]:
+        """What each view has of a text."""
+        looks: list[tuple[View, str]] = []
+        made: CharTable | None = None
+        for view in self._views:
+            if view.table is not made:
+                made = view.table
+                skeleton = made.map_collapsed(region)
+            looks.append((view, skeleton if view.heard_as is None else view.heard_as(skeleton)))
+        return looks
 
     def _plainest(self, proposals: Iterable[Proposal]) -> list[Proposal]:
         """A place that is a term in several ways is in the one that takes the fewest disguises."""
@@ -150,13 +181,21 @@ class KeywordScan:
             return excused(window, one.start - excuse.offset, excuse, final)
         return excused_in_disguise(window, one.start, one.end, excuse, self._plain, final)
 
-    def _still_alive(self, window: str, seen: int, size: int) -> list[int]:
-        alive = [start for start in self._alive if self._may_begin(window, start)] if self._alive else []
-        starts = range(seen, size) if size - seen <= FEW else self._likely(window, seen)
-        for start in starts:
-            if self._may_begin(window, start) and not self._inside_word(window, start):
-                alive.append(start)  # noqa: PERF401 - for one to three characters a loop costs the least
-        return alive
+    def _still_alive(self, window: str, first: int, seen: int, aligned: Sequence[tuple[View, str]]) -> list[int]:
+        """Where what reaches the end of the window may become a term; `aligned` views soon tell where none begins."""
+        size = len(window)
+        starts = [*self._alive, *(range(seen, size) if size - seen <= FEW else self._likely(window, seen))]
+        if aligned:
+            starts = [start for start in starts if _may_begin_here(aligned, start - first)]
+        return [start for start in starts if self._may_begin(window, start) and not self._inside_word(window, start)]
+
+    def _remember(self, region: str, first: int) -> None:
+        """Keep what a piece of text without any finding may become, where the text before it does not matter."""
+        if self._doubtful and any(region[at:] in self._doubtful for at in range(len(region))):
+            return
+        if len(self._quiet) >= REMEMBERED:
+            self._quiet.clear()
+        self._quiet[region] = tuple(at - first for at in self._alive)
 
     def _inside_word(self, window: str, start: int) -> bool:
         """Whether no term can begin at `start` because a word goes on there; ppporn may still be porn."""
@@ -182,6 +221,14 @@ class KeywordScan:
     def forget(self, count: int) -> None:
         self._alive = [start - count for start in self._alive]
         self._open = [one._replace(start=one.start - count, end=one.end - count) for one in self._open]
+
+
+def _may_begin_here(looks: Sequence[tuple[View, str]], at: int) -> bool:
+    """Whether in some view a pattern begins like the text from `at` on: the first two characters settle most places."""
+    for view, text in looks:
+        if text[at : at + 2] in view.starts and (len(text) - at < 3 or view.begins_with(text[at:])):
+            return True
+    return False
 
 
 def _run_start(window: str, start: int) -> int:

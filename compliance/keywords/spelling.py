@@ -1,7 +1,8 @@
 """One way to write a term, and whether a place in a text is that term in a disguise that it allows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from compliance.chartable import CharTable
 from compliance.keywords.foldings import HARD, MAX_EXTRA, MAX_GAP, MAX_REPEATS, ODD, Folding
@@ -14,8 +15,7 @@ UNFINISHED = -1
 """The end of a spelling that the text so far is only the beginning of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """One character of a spelling.
 
     `gap` is what the term itself has before it. `free`: separators may stand before it; inside a Latin word or
@@ -30,8 +30,7 @@ class Letter:
     first: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Spelling:
+class Spelling(NamedTuple):
     """A term written out. `used` is what writing it so takes already; `entry` is whose spelling it is."""
 
     letters: tuple[Letter, ...]
@@ -65,16 +64,12 @@ class Alphabet:
 
         `size`: characters of the term that this is a way to write; the text's own unless given.
         """
-        chars: list[tuple[str, str, bool]] = []
-        gap = ""
-        for at, char in enumerate(text):
-            if not self.of(char):
-                gap += char
-                continue
-            inside = bool(chars) and not gap and is_word(chars[-1][0]) and is_word(char) and not borders >> at & 1
-            chars.append((char, gap if chars else "", not inside))
-            gap = ""
-        views = [self.of(char) for char, _, _ in chars]
+        views: Sequence[str] = text.translate(self.table.entries)
+        if len(views) == len(text) and min(text) >= "\u2e80":  # Chinese characters only
+            chars = [(char, "", True) for char in text]
+        else:
+            chars = self._parted(text, borders)
+            views = [self.of(char) for char, _, _ in chars]
         ends = [at for at in range(len(views)) if at + 1 == len(views) or views[at + 1] != views[at]]
         letters = tuple(
             Letter(char, own, free, at in ends[1:-1], len(ends) > 1 and at == ends[0])
@@ -84,7 +79,20 @@ class Alphabet:
         lead = ends[0] + 1 if ends else 0
         return Spelling(letters, lead, allowed, used, alike, size or len(letters), entry)
 
-    def read(self, window: str, start: int, spelling: Spelling) -> tuple[int, Folding] | None:
+    def _parted(self, text: str, borders: int) -> list[tuple[str, str, bool]]:
+        """Each character that is no separator, the separators before it, and whether more of them may stand there."""
+        chars: list[tuple[str, str, bool]] = []
+        gap = ""
+        for at, char in enumerate(text):
+            if not self.of(char):
+                gap += char
+                continue
+            inside = bool(chars) and not gap and is_word(chars[-1][0]) and is_word(char) and not borders >> at & 1
+            chars.append((char, gap if chars else "", not inside))
+            gap = ""
+        return chars
+
+    def read(self, window: str, start: int, spelling: Spelling) -> tuple[int, int] | None:
         """Where the spelling that begins at `start` ends and the disguises it is in; None if it is not there."""
         reading = _Reading(self, window, start, spelling)
         for number, letter in enumerate(spelling.letters):
@@ -108,6 +116,7 @@ class _Reading:
         "_alphabet",
         "_at",
         "_extra",
+        "_forbidden",
         "_gaps",
         "_spelling",
         "_used",
@@ -122,7 +131,8 @@ class _Reading:
         self._window = window
         self._at = start
         self._spelling = spelling
-        self._used = spelling.used
+        self._forbidden = ~int(spelling.allowed)  # plain numbers, since operations on flags cost ten times as much
+        self._used = int(spelling.used)
         self._gaps = _Gaps()  # of the whole term
         self._word_gaps = _Gaps()  # inside the Latin word that is being read
         self._extra = 0  # separators and repeats so far
@@ -142,19 +152,23 @@ class _Reading:
         return self._allow(gap, letter)
 
     def _gap(self, start: int) -> str:
+        of = self._alphabet.of
+        window = self._window
+        if start < len(window) and of(window[start]):
+            return ""
         end = start
-        limit = min(len(self._window), start + MAX_GAP + 1)
-        while end < limit and not self._alphabet.of(self._window[end]):
+        limit = min(len(window), start + MAX_GAP + 1)
+        while end < limit and not of(window[end]):
             end += 1
-        return self._window[start:end]
+        return window[start:end]
 
     def _allow(self, gap: str, letter: Letter) -> bool:
         if gap == letter.gap:
             return bool(gap) or (self._gaps.add_empty() and (letter.free or self._word_gaps.add_empty()))
         self._extra += len(gap)
-        if Folding.separators not in self._spelling.allowed or len(gap) > MAX_GAP or self._extra > MAX_EXTRA:
+        if _SEPARATORS & self._forbidden or len(gap) > MAX_GAP or self._extra > MAX_EXTRA:
             return False
-        self._used |= Folding.separators
+        self._used |= _SEPARATORS
         if not gap:
             return self._gaps.add_empty()
         if self._is_hard(gap) and not (self._spelling.size >= 3 and self._gaps.add_doubtful()):
@@ -168,12 +182,16 @@ class _Reading:
 
     def take(self, char: str) -> bool:
         """Read one character as `char`; False where it is written for no such one."""
-        how = self._alphabet.between(self._window[self._at], char)
-        if how is None or how & ~self._spelling.allowed:
-            return False
-        self._used |= how
-        self.alike += how is not Folding.homophones
+        written = self._window[self._at]
         self._at += 1
+        if written == char:
+            self.alike += 1
+            return True
+        how = self._alphabet.between(written, char)
+        if how is None or int(how) & self._forbidden:
+            return False
+        self._used |= int(how)
+        self.alike += how is not Folding.homophones
         return True
 
     def take_repeats(self, char: str) -> bool:
@@ -183,13 +201,13 @@ class _Reading:
             if not self.goes_on(char):
                 return True
             self._extra += 1
-            if count == MAX_REPEATS or self._extra > MAX_EXTRA or Folding.repeats not in self._spelling.allowed:
+            if count == MAX_REPEATS or self._extra > MAX_EXTRA or _REPEATS & self._forbidden:
                 return False
             gap = self._gap(self._at)
             if gap and not self._allow(gap, _BETWEEN_LETTERS if is_word(char) else _BETWEEN_SIGNS):
                 return False
             self._at += len(gap)
-            self._used |= Folding.repeats
+            self._used |= _REPEATS
             if self._alphabet.between(self._window[self._at], written) in (None, Folding.homophones):
                 return False
             self._at += 1
@@ -200,7 +218,7 @@ class _Reading:
         after = self._at + len(self._gap(self._at))
         return after < len(self._window) and self._alphabet.of(self._window[after]) == self._alphabet.of(char)
 
-    def result(self, missing: int) -> tuple[int, Folding] | None:
+    def result(self, missing: int) -> tuple[int, int] | None:
         if self.alike + missing < self._spelling.alike:
             return None
         return (UNFINISHED if missing else self._at), self._used
@@ -224,5 +242,6 @@ class _Gaps:
         return not self._empty
 
 
+_SEPARATORS, _REPEATS = int(Folding.separators), int(Folding.repeats)
 _BETWEEN_SIGNS = Letter("", "", free=True, extra=False, first=False)
 _BETWEEN_LETTERS = Letter("", "", free=False, extra=False, first=False)
