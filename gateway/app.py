@@ -27,7 +27,7 @@ from gateway.endpoint import Answer, SettledEndpoint
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
 from gateway.guard_client import guard_keys, open_judges
 from gateway.labelling import Labelling
-from gateway.ledger.ledger import Ledger
+from gateway.ledger.upkeep import running_ledger
 from gateway.limits.limits import Limits
 from gateway.limits.places import Places
 from gateway.moderation_categories import shipped_categories
@@ -127,8 +127,13 @@ async def running_gateway(
         worker = Worker(engine, settings.workers, clock)
         await worker.start()
         stack.push_async_callback(worker.close)
+        tokens = TokenCounter()
+        await tokens.warm_up(list(served.values()))
+        ledger = await stack.enter_async_context(
+            running_ledger(engine, settings.ledger, settings.workers, worker, tokens, clock)
+        )
         audit = await stack.enter_async_context(running_log(settings.audit, engine, worker.id, clock))
-        recorder = Recorder(stack.enter_context(group_writer(settings.database, engine, [audit.chain])))
+        recorder = Recorder(stack.enter_context(group_writer(settings.database, engine, [ledger.part, audit.chain])))
         recorder.start()
         stack.push_async_callback(recorder.close)
         overflow = Overflow(settings.routing, settings.upstream) if settings.routing.providers else None
@@ -157,8 +162,8 @@ async def running_gateway(
             keys=keys,
             places=Places(settings.limits.concurrent_requests_per_key),
             limits=Limits(),
-            tokens=TokenCounter(),
-            ledger=Ledger(),
+            tokens=tokens,
+            ledger=ledger,
             rules=rules,
             suspensions=suspensions,
             judges=judges,

@@ -262,17 +262,16 @@ def _outcome_of(error: GatewayError) -> str:
 
 async def settle(gateway: Gateway, entry: RequestEntry, ended_at: float) -> None:
     """Commit the request's row and charge. Raises RecordFailed when it can't: an answer without a record is none."""
-    charge = entry.hold.charge(entry) if entry.hold else None
+    hold = entry.hold
+    charge = hold.charge(entry) if hold else None
     texts = entry.keeping.seal(entry) if entry.keeping else ()
-    committed = False
+    written = gateway.recorder.submit(Settlement(entry.row(ended_at), charge, texts))
+    if hold:
+        written.add_done_callback(hold.settled)  # also when whoever waits here is cancelled
     try:
-        await gateway.recorder.settle(Settlement(entry.row(ended_at), charge, texts))
-        committed = True
+        await asyncio.shield(written)
         if entry.violation is not None and entry.key_id is not None:
             await gateway.suspensions.count(entry)
             gateway.keys.forget(entry.key_id)
     except SQLAlchemyError as error:
         raise RecordFailed("The request could not be recorded; try again. 请求未能记录，请重试。") from error
-    finally:
-        if entry.hold:
-            entry.hold.release(committed=committed)

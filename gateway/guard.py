@@ -12,6 +12,7 @@ from compliance.verdict import Action, Finding, ScannerError
 from gateway.errors import NodeFailed, ScanFailed
 from gateway.logprobs import LogprobHold
 from gateway.record import RequestEntry
+from gateway.reported import generated_texts, is_count
 from gateway.request import CheckedRequest
 from gateway.set_answer import speaks_chinese
 from gateway.surfaces.chat import TEXT_FIELDS
@@ -103,15 +104,20 @@ class AnswerGuard:
 
     def _count(self, event: Event) -> None:
         """Keep the engine's token counts; a stream's running ones are per choice, the last one is the sum."""
-        usage = event.get("usage")
-        if not usage:
+        entry, usage = self._entry, event.get("usage")
+        if not usage or not is_count(usage["prompt_tokens"]):
+            entry.unreported += generated_texts(event)
             return
-        self._entry.prompt_tokens = usage["prompt_tokens"]
+        entry.prompt_tokens = usage["prompt_tokens"]
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        entry.cached_tokens = cached if is_count(cached) else entry.cached_tokens
+        completion = usage.get("completion_tokens")
+        completion = completion if is_count(completion) else 0
         if self._request.stream and event["choices"]:
-            self._tokens[event["choices"][0]["index"]] = usage.get("completion_tokens") or 0
-            self._entry.completion_tokens = sum(self._tokens.values())
+            self._tokens[event["choices"][0]["index"]] = completion
+            entry.completion_tokens = sum(self._tokens.values())
         else:
-            self._entry.completion_tokens = usage.get("completion_tokens") or 0
+            entry.completion_tokens = completion
 
     def _visible_usage(self, event: Event) -> Any:
         usage = event.get("usage")

@@ -41,6 +41,7 @@ class RequestEntry:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
+    unreported: list[tuple[str, str]] = field(default_factory=list)
     hold: "Hold | None" = None
     cost: int | None = None
     findings: list[dict[str, Any]] = field(default_factory=list)
@@ -169,11 +170,15 @@ class Recorder:
         """Start the writer; call once, inside the event loop."""
         self._task = asyncio.create_task(self._write_groups(), name="recorder")
 
-    async def settle(self, settlement: Settlement) -> None:
-        """Return when the settlement is committed. Raises what the database raised."""
+    def submit(self, settlement: Settlement) -> asyncio.Future[None]:
+        """Have the settlement written; the future is done when it is committed, or fails with the database's error."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait((settlement, done))
-        await asyncio.shield(done)
+        return done
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Return when the settlement is committed. Raises what the database raised."""
+        await asyncio.shield(self.submit(settlement))
 
     async def close(self) -> None:
         """Write what waits, then stop."""

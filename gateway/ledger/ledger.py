@@ -1,36 +1,237 @@
-"""What a request costs: held before it is served, charged when it is settled."""
+"""The vouchers of this worker's callers: a request holds what it may cost before anything is done for it."""
 
+import asyncio
+import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
-from gateway.record import RequestEntry
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from configs.sections.ledger import LedgerSettings
+from gateway.errors import QuotaSpent, RecordFailed
+from gateway.ledger.allowance import ensure_allowance
+from gateway.ledger.amounts import format_amount, parse_amount
+from gateway.ledger.group import Charge, LedgerPart
+from gateway.ledger.hold import Hold
+from gateway.ledger.leases import Taken, Wish, fitting, left_elsewhere, take_lease, want
+from gateway.ledger.postings import Unit
+from gateway.ledger.prices import Price, Prices
+from gateway.ledger.purse import Block, Draw, Purse
+from gateway.store import writing
 from gateway.tenants.keys import Caller
-from gateway.tokens import TokenEstimate
+from gateway.tokens import TokenCounter, TokenEstimate
+from gateway.workers.worker import Worker
 from models.catalog import ServedModel
+
+__all__ = ["Charge", "Hold", "Ledger"]
+
+T = TypeVar("T")
+log = logging.getLogger("opcgate.ledger")
+REFUSED_FOR_SECONDS = 1.0
+REFUSALS = 10_000
+ASK_AGAIN_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
-    """What one settled request takes from which grant, in millionths of a voucher unit."""
-
-    request_id: str
-    tenant: str
-    amount: int
+class _Refused:
+    need: int
+    until: float
+    message: str
 
 
-class Hold:
-    """What is set aside for one request until it is settled."""
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """What a holder has for a model: available to all, free in this worker, set aside by others."""
 
-    def charge(self, entry: RequestEntry) -> Charge | None:
-        """What the request really costs; None for nothing."""
-        return None
-
-    def release(self, *, committed: bool) -> None:
-        """Give back what was not charged. `committed` says whether the charge is known to be in the database."""
+    available: int
+    here: int
+    elsewhere: int
 
 
 class Ledger:
-    """The vouchers of this worker's callers."""
+    """Holds requests' costs in memory, from blocks that are leased from the database a few at a time."""
 
-    async def hold(self, caller: Caller, model: ServedModel, estimate: TokenEstimate) -> Hold | None:
-        """Set aside what the request may cost; None when it costs nothing. Raises QuotaSpent."""
-        return None
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        settings: LedgerSettings,
+        worker: Worker,
+        tokens: TokenCounter,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.purse = Purse()
+        self.part = LedgerPart(clock)
+        self.prices = Prices(settings)
+        self.settings = settings
+        self._engine = engine
+        self._worker = worker
+        self._tokens = tokens
+        self._clock = clock
+        self._monotonic = monotonic
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._refused: dict[tuple[str, Unit, str], _Refused] = {}
+        self._blocks: dict[Unit, int] = {
+            "voucher": parse_amount(settings.lease_units),
+            "tokens": settings.lease_free_tokens,
+            "requests": settings.lease_free_requests,
+        }
+
+    async def hold(self, caller: Caller, model: ServedModel, estimate: TokenEstimate) -> Hold:
+        """Set aside what the request may cost at most. Raises QuotaSpent, and RecordFailed without a database."""
+        holder = holder_of(caller)
+        price = self.prices.of(model.id, model.parent)
+        held: list[Draw] = []
+        try:
+            for unit, need in self._needs(price, estimate):
+                held += self._draw(holder, unit, model.id, need) or await self._lease(holder, unit, model.id, need)
+        except BaseException:
+            for draw in held:
+                self.purse.settle(draw, known=True)
+            raise
+        return Hold(
+            holder=holder,
+            model=model.id,
+            region=self.settings.region,
+            context=model.base.context_tokens,
+            estimate=estimate,
+            price=price,
+            draws=held,
+            more=lambda unit, need: self._draw(holder, unit, model.id, need),
+            settle_draw=self.purse.settle,
+            count=lambda text: self._tokens.count_text(text, model),
+        )
+
+    def _needs(self, price: Price | None, estimate: TokenEstimate) -> list[tuple[Unit, int]]:
+        if price is not None:
+            most = price.most(estimate)
+            return [("voucher", most)] if most else []
+        needs: list[tuple[Unit, int]] = []
+        if self.settings.free_daily_requests is not None:
+            needs.append(("requests", 1))
+        if self.settings.free_daily_tokens is not None and estimate.total:
+            needs.append(("tokens", estimate.total))
+        return needs
+
+    def _draw(self, holder: str, unit: Unit, model: str, need: int) -> list[Draw] | None:
+        return self.purse.draw(holder, unit, model, need, self._clock(), self._monotonic())
+
+    async def _lease(self, holder: str, unit: Unit, model: str, need: int) -> list[Draw]:
+        """Lease until the request is covered. Requests of one holder wait for each other here, not for the others."""
+        self._refuse_again(holder, unit, model, need)
+        lock = self._locks.setdefault(holder, asyncio.Lock())
+        try:
+            async with lock:
+                return await self._lease_enough(holder, unit, model, need)
+        except (SQLAlchemyError, OSError) as error:
+            raise RecordFailed("Vouchers can't be looked up now; try again. 暂时无法核对算力券，请重试。") from error
+        finally:
+            if not lock.locked() and self._locks.get(holder) is lock:
+                self._locks.pop(holder, None)
+
+    async def _lease_enough(self, holder: str, unit: Unit, model: str, need: int) -> list[Draw]:
+        give_up = self._monotonic() + self.settings.wait_for_others_seconds
+        while True:
+            self._refuse_again(holder, unit, model, need)
+            while (draws := self._draw(holder, unit, model, need)) is None:
+                if not await self._take(holder, unit, model, need):
+                    break
+            if draws is not None:
+                return draws
+            left = await self._left(holder, unit, model, need)
+            enough = left.available + left.here + left.elsewhere >= need
+            if not (left.elsewhere and enough) or self._monotonic() >= give_up:
+                message = _why(unit, model, need, left)
+                if len(self._refused) > REFUSALS:
+                    self._refused.clear()
+                self._refused[holder, unit, model] = _Refused(need, self._monotonic() + REFUSED_FOR_SECONDS, message)
+                raise QuotaSpent(message)
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+    def _refuse_again(self, holder: str, unit: Unit, model: str, need: int) -> None:
+        """Say at once what was true a moment ago, so that a spent holder's retries don't ask the database."""
+        refused = self._refused.get((holder, unit, model))
+        if refused and need >= refused.need and self._monotonic() < refused.until:
+            raise QuotaSpent(refused.message)
+
+    async def _take(self, holder: str, unit: Unit, model: str, need: int) -> bool:
+        """Lease one more block; False when nothing is available. A caller that leaves can't lose the block."""
+        return await asyncio.shield(asyncio.create_task(self._take_block(holder, unit, model, need)))
+
+    async def _take_block(self, holder: str, unit: Unit, model: str, need: int) -> bool:
+        now, began = datetime.fromtimestamp(self._clock(), UTC), self._monotonic()
+        wish = self._wish(holder, unit, model, need, now)
+        limit = self.settings.free_daily_tokens if unit == "tokens" else self.settings.free_daily_requests
+
+        def take(connection: Connection) -> Taken | None:
+            if unit != "voucher" and limit is not None:
+                ensure_allowance(connection, now, wish, limit, self.settings.day_utc_offset_hours)
+            return take_lease(connection, now, wish)
+
+        taken = await self.transaction(take)
+        if taken is None:
+            return False
+        usable_until = began + self.settings.lease_seconds
+        self.purse.add(holder, Block(taken, unit, taken.amount, usable_until, self._monotonic()))
+        return True
+
+    def _wish(self, holder: str, unit: Unit, model: str, need: int, now: datetime) -> Wish:
+        missing = need - self.purse.free(holder, unit, model, self._clock(), self._monotonic())
+        return Wish(
+            holder=holder,
+            unit=unit,
+            model=model,
+            region=self.settings.region,
+            need=max(1, missing),
+            block=self._blocks[unit],
+            worker=self._worker.id,
+            workers=self._worker.alive,
+            until=now + timedelta(seconds=self.settings.lease_seconds),
+        )
+
+    async def _left(self, holder: str, unit: Unit, model: str, need: int) -> _Left:
+        """What there is besides; other workers are asked to return what they don't need, if that would help."""
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        here = self.purse.free(holder, unit, model, self._clock(), self._monotonic())
+
+        def look(connection: Connection) -> _Left:
+            grants = fitting(connection, now, self._wish(holder, unit, model, need, now), available=False)
+            ids = [one.id for one in grants]
+            left = _Left(sum(one.available for one in grants), here, left_elsewhere(connection, self._worker.id, ids))
+            if left.elsewhere and left.available + left.here + left.elsewhere >= need:
+                want(connection, now, ids)
+            return left
+
+        return await self.transaction(look)
+
+    async def transaction(self, work: Callable[[Connection], T]) -> T:
+        """Do something in one write transaction."""
+        async with writing(self._engine) as connection:
+            return await connection.run_sync(work)
+
+
+def holder_of(caller: Caller) -> str:
+    """Whose vouchers a key spends: its tenant's, or its own when it has no tenant."""
+    return caller.tenant or caller.key_id
+
+
+def _why(unit: Unit, model: str, need: int, left: _Left) -> str:
+    there = left.available + left.here
+    if unit == "voucher":
+        return (
+            f"This request to '{model}' may cost up to {format_amount(need)} voucher units, and "
+            f"{format_amount(there)} are left for it ({format_amount(left.elsewhere)} more are set aside for other "
+            "requests). Ask for fewer tokens with max_tokens, or redeem a voucher. "
+            f"算力券余额不足：本次最多需 {format_amount(need)}，可用 {format_amount(there)}。"
+        )
+    what, zh = ("tokens", "令牌") if unit == "tokens" else ("requests", "次请求")
+    return (
+        f"The free daily allowance of '{model}' has {there} {what} left ({left.elsewhere} more are set aside for other "
+        f"requests), and this request may need {need}. "
+        f"It is renewed at midnight. 今日免费额度不足：剩余 {there} {zh}，本次最多需 {need}。"
+    )
