@@ -33,6 +33,7 @@ class Pipeline:
         self.placeholder = placeholder
         self._scanners = {direction: tuple(compiled) for direction, compiled in scanners.items()}
         self._deadline_s = deadline_s
+        self.scanner_names = {str(one): [scanner.name for scanner in found] for one, found in self._scanners.items()}
 
     def scan(
         self, text: str, direction: Direction, *, surface: Surface = "text", only: Collection[str] | None = None

@@ -177,7 +177,7 @@ async def running_gateway(
             max_choices=settings.limits.choices_per_request,
             scanned=ScannedTexts(settings.compliance.remembered_texts, settings.compliance.remembered_bytes),
             parts=settings.compliance.unscannable_parts,
-            texts=audit.texts,
+            audit=audit,
         )
 
 

@@ -17,7 +17,7 @@ from compliance.pipeline import Pipeline
 from compliance.policies.schema import GUARD
 from compliance.verdict import Action, Finding
 from configs.schema import Settings
-from gateway.audit.texts import TextKeeper
+from gateway.audit.log import AuditLog
 from gateway.call import Call
 from gateway.errors import (
     ClientGone,
@@ -84,7 +84,7 @@ class Gateway:
     max_choices: int
     scanned: ScannedTexts
     parts: Unscanned
-    texts: TextKeeper
+    audit: AuditLog
 
     @property
     def pipeline(self) -> Pipeline:
@@ -106,7 +106,7 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
             label = gateway.labelling.begin(request, caller, entry)
             rules = await gateway.rules.of(caller, model.id)
             entry.under(rules)
-            gateway.texts.begin(request.body, entry)
+            gateway.audit.texts.begin(request.body, entry)
             entry.rules_version += gateway.judges.version
             estimate = await gateway.tokens.estimate(request, model) if surface.billed else NOTHING
             async with gateway.limits.admitted(caller, model, estimate, entry):

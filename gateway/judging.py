@@ -34,7 +34,9 @@ async def judge_prompt(judges: Sequence[Judge], request: CheckedRequest, entry: 
     """Have every guard judge the newest turn of the prompt. Raises PromptRefused and ScanFailed."""
     asked = [(judge, where, turns) for where, turns in request.conversations() for judge in judges]
     answers = await asyncio.gather(*(_of_prompt(judge, turns) for judge, _, turns in asked))
-    for (judge, where, _), answer in zip(asked, answers, strict=True):
+    for (judge, where, turns), answer in zip(asked, answers, strict=True):
+        if not isinstance(answer, GuardFailed):
+            entry.cover(where, len(turns[-1].text), f"guard:{judge.settings.name}")
         findings = _refused(judge, answer, entry, UNCHECKED_PROMPT) if isinstance(answer, GuardFailed) else answer
         entry.add_findings(where, findings)
         stopping = next((one for one in findings if one.action.stops), None)

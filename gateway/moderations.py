@@ -74,6 +74,7 @@ class Moderations:
             raise ScanFailed(
                 f"The text could not be checked ({error}); nothing was judged. 内容检查失败，未得出结论。"
             ) from error
+        entry.cover(where, len(text))
         entry.add_findings(where, verdict.findings)
         return self._described(verdict, self.scores(text) if self.scores else {})
 

@@ -113,6 +113,7 @@ class PromptScan:
 
     def _judge(self, place: Place) -> None:
         outcome = self._scanned.scan(self._pipeline, place.text, "prompt", place.surface)
+        self._entry.cover(place.param, len(place.text))
         if outcome.findings:
             self._entry.add_findings(place.param, outcome.findings)
             self._stop(place, outcome.findings)

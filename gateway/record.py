@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from compliance.policies.policy import RepeatedViolationRule
 from compliance.rulebook import EffectiveRules
 from compliance.verdict import Action, Direction, Finding
+from gateway.audit.coverage import coverage
 
 if TYPE_CHECKING:
     from gateway.audit.texts import Keeping, SealedText
@@ -46,7 +47,8 @@ class RequestEntry:
     cost: int | None = None
     findings: list[dict[str, Any]] = field(default_factory=list)
     released: dict[str, Any] = field(default_factory=dict)
-    covered: dict[str, Any] = field(default_factory=dict)
+    covered: dict[str, dict[str, int]] = field(default_factory=dict)
+    scanners: dict[str, list[str]] = field(default_factory=dict)
     attempts: int = 0
     scan_seconds: float = 0.0
     queue_seconds: float = 0.0
@@ -74,6 +76,7 @@ class RequestEntry:
     def under(self, rules: EffectiveRules) -> None:
         """Note which rules hold for this request."""
         self.rules_version = rules.pipeline.version
+        self.scanners = rules.pipeline.scanner_names
         self.policy = rules.policy.name
         self.dry_run = rules.policy.dry_run
         self.repeated_violations = rules.policy.repeated_violations
@@ -84,6 +87,11 @@ class RequestEntry:
             self.violation = "suspend"
         elif action is Action.block and self.repeated_violations and direction in self.repeated_violations.count:
             self.violation = self.violation or "block"
+
+    def cover(self, where: str, characters: int, by: str = "rules") -> None:
+        """Note that so many characters of a field of the prompt were scanned."""
+        fields = self.covered.setdefault(by, {})
+        fields[where] = fields.get(where, 0) + characters
 
     def add_findings(self, where: str, findings: tuple[Finding, ...]) -> None:
         """Keep what a finding says, and where; never the text it covers."""
@@ -128,7 +136,7 @@ class RequestEntry:
             "rules_version": self.rules_version,
             "findings": self.findings,
             "released": self.released,
-            "covered": self.covered,
+            "covered": coverage(self),
             "attempts": self.attempts,
             "scan_seconds": self.scan_seconds,
             "queue_seconds": self.queue_seconds,

@@ -34,7 +34,7 @@ class Canonical:
                 record[name] = microseconds(record[name])
         for name in self._floats:
             if name in record:
-                record[name] = float(record[name])  # a database gives 0.0 back for 0
+                record[name] = float(record[name]) + 0.0  # SQLite gives 0.0 back for 0 and for -0.0
         return record
 
     def digest(self, kind: str, row: Mapping[str, Any]) -> bytes:

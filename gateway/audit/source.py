@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import Table, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.audit.acts import ACTS, ActRow
 from gateway.audit.canonical import Canonical
@@ -29,6 +30,7 @@ class DatabaseSource:
     """Reads over one connection; `since_us` leaves out the links before the first one from then on."""
 
     complete = True
+    has_texts = True
 
     def __init__(self, connection: AsyncConnection, since_us: int | None = None) -> None:
         self._connection = connection
@@ -117,3 +119,12 @@ class DatabaseSource:
         """What the migration counted."""
         before = select(HeadRow.seq).where(HeadRow.writer == "before")
         return (await self._connection.execute(before)).scalar() or 0
+
+
+@asynccontextmanager
+async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection whose reads all see the same moment."""
+    if engine.dialect.name == "postgresql":
+        engine = engine.execution_options(isolation_level="REPEATABLE READ")
+    async with engine.connect() as connection:
+        yield connection

@@ -58,6 +58,9 @@ class Source(Protocol):
     complete: bool
     """False where records of others were left out, as in one organisation's export."""
 
+    has_texts: bool
+    """Whether kept texts can be looked at."""
+
     async def writers(self) -> list[str]:
         """Every writer that has a link or a signature."""
         ...
@@ -115,7 +118,8 @@ class Verification:
             yield problem
         if self.checkpoint is not None:
             self._anchors = dict(self.checkpoint.heads)
-        writers = sorted({*await self.source.writers(), *self._anchors}, key=lambda one: (one != CONTROL, one))
+        anchored = self._anchors if self.source.complete else ()
+        writers = sorted({*await self.source.writers(), *anchored}, key=lambda one: (one != CONTROL, one))
         for writer in writers:
             async for problem in self._check_chain(writer):
                 yield problem
@@ -153,7 +157,7 @@ class Verification:
             kept = [
                 one["id"] for one in records.values() if one.get("prompt_text_digest") or one.get("answer_text_digest")
             ]
-            texts = await self.source.text_digests(kept) if kept else {}
+            texts = await self.source.text_digests(kept) if kept and self.source.has_texts else {}
             for link in page:
                 for problem in self._check_link(link, head, anchor):
                     yield problem
@@ -166,7 +170,7 @@ class Verification:
             self.on_page(self.seen.links)
         self.seen.heads[writer] = head
         end = await self.source.signatures(writer, max(head.seq, first) + 1, 1 << 62)
-        last = max([one.seq for one in end] + ([anchor.seq] if anchor else []), default=0)
+        last = max([one.seq for one in end] + ([anchor.seq] if anchor and self.source.complete else []), default=0)
         if last > head.seq:
             yield Problem(
                 "truncated", writer, head.seq, None,
@@ -215,6 +219,8 @@ class Verification:
             return [Problem("edited", *where, "its record was changed.", "记录被改动。")]
         if link.kind in ACT_KINDS and record["action"] == ACTION:
             return self._note_deletion(link, record)
+        if not self.source.has_texts:
+            return []
         return [
             Problem("text", *where, f"its kept {part} is missing or was changed.", f"留存文本（{part}）缺失或被改动。")
             for part in ("prompt", "answer")

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from gateway.audit import api as audit_api
 from gateway.control import me
 from gateway.routing import api as nodes_api
 from gateway.tenants import key_api, member_api, organisation_api
@@ -12,5 +13,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     member_api.router,
     key_api.router,
     nodes_api.router,
+    audit_api.router,
 )
 PREFIX = "/api/v1"

@@ -1,15 +1,17 @@
 """Chains grow with the rows, survive rollbacks and unknown outcomes, and acts never fork theirs."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.audit.acts import CONTROL, Act, record_act
 from gateway.audit.chain import Head
-from gateway.audit.tables import LinkRow
+from gateway.audit.tables import LinkRow, SignatureRow
 from gateway.store import writing
+from gateway.workers.worker import WorkerRow
 from tests.gateway.audit.conftest import Log
 
 
@@ -61,10 +63,13 @@ async def test_acts_at_once_do_not_fork_their_chain(log: Log) -> None:
 
 
 async def test_an_act_that_is_rolled_back_leaves_nothing(log: Log) -> None:
-    with pytest.raises(RuntimeError):
+    async def fails() -> None:
         async with writing(log.engine) as connection:
             await record_act(connection, Act("cli:someone", "keys.create", "key_1"))
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fails()
     async with writing(log.engine) as connection:
         await record_act(connection, Act("cli:someone", "keys.create", "key_2"))
     found, run = await log.verify()
@@ -73,14 +78,8 @@ async def test_an_act_that_is_rolled_back_leaves_nothing(log: Log) -> None:
 
 
 async def test_a_killed_workers_head_is_signed_by_the_next_one(log: Log) -> None:
-    from datetime import UTC, datetime
-
-    from sqlalchemy import insert
-
-    from gateway.workers.worker import WorkerRow
-
     now = datetime.fromtimestamp(log.clock(), UTC)
-    async with log.worker("wrk_a") as (recorder, chain, signer):
+    async with log.worker("wrk_a") as (recorder, chain, _):
         await recorder.settle(log.settlement(1))
         await recorder.settle(log.settlement(2))
         chain.head = Head()  # so that closing signs nothing, as after kill -9
@@ -89,8 +88,6 @@ async def test_a_killed_workers_head_is_signed_by_the_next_one(log: Log) -> None
         async with log.worker("wrk_b"):
             pass
         async with log.engine.connect() as connection:
-            from gateway.audit.tables import SignatureRow
-
             signed = await connection.execute(select(SignatureRow.writer, SignatureRow.seq))
             assert ("wrk_a", 2) in [tuple(row) for row in signed]
     assert (await log.verify())[0] == []
