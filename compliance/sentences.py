@@ -16,7 +16,33 @@ MAX_SENTENCE = 256
 
 Hold = Literal["strict", "cutoff"]
 
-_END = re.compile(r"[。!?;\n]|(?<=\.)(?<!(?:no|mr|ms|dr|st|co|rm)\.)(?<!(?:mrs|apt)\.)\s")
+# One class of characters first, so that most text is passed over quickly.
+_END = re.compile(r"[。!?;\s](?:(?<=[。!?;\n])|(?<=\.\s)(?<!(?:no|mr|ms|dr|st|co|rm)\.\s)(?<!(?:mrs|apt)\.\s))")
+
+
+def sentence_ends(text: str, start: int = 0, seen: int = 0, *, final: bool = True) -> list[int]:
+    """Where sentences end that begin at `start`; a long one is cut. Up to `seen` no end is looked for.
+
+    If the text is not `final`, a sentence that it leaves open has no end yet.
+    """
+    ends: list[int] = []
+    for match in _END.finditer(text, max(seen, start)):
+        start = _cut(start, match.end(), ends)
+        if start < match.end():
+            start = match.end()
+            ends.append(start)
+    start = _cut(start, len(text), ends)
+    if len(text) - start == MAX_SENTENCE or (final and start < len(text)):
+        ends.append(len(text))
+    return ends
+
+
+def _cut(start: int, end: int, ends: list[int]) -> int:
+    """Cut what is longer than a sentence may be; where the rest begins."""
+    while end - start > MAX_SENTENCE:
+        start += MAX_SENTENCE
+        ends.append(start)
+    return start
 
 
 class Judged(NamedTuple):
@@ -69,24 +95,10 @@ class SentenceScan:
         size = len(window)
         matches: list[Match] = []
         if final or size - self._start >= MAX_SENTENCE or _END.search(window, seen):
-            for end in self._ends(window, seen, final):
+            for end in sentence_ends(window, self._start, seen, final=final):
                 matches += self._judged(window, self._start, end, deadline)
                 self._start = end
         return matches, self._start if self._strict else size
-
-    def _ends(self, window: str, seen: int, final: bool) -> list[int]:
-        """Where sentences end that begin at the open one; a long one is cut."""
-        ends: list[int] = []
-        start = self._start
-        natural = [match.end() for match in _END.finditer(window, max(seen, start))]
-        for end in [*natural, len(window)]:
-            while end - start > MAX_SENTENCE or (end == len(window) and end - start == MAX_SENTENCE):
-                start += MAX_SENTENCE
-                ends.append(start)
-            if start < end and (end in natural or final):
-                start = end
-                ends.append(start)
-        return ends
 
     def _judged(self, window: str, start: int, end: int, deadline: Deadline) -> list[Match]:
         found = self._judge.judge(window[start:end], deadline)
