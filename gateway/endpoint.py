@@ -14,6 +14,7 @@ from compliance.labels.ids import new_content_id
 from gateway.call import Call
 from gateway.chat import Gateway
 from gateway.errors import BodyTooLarge, ClientGone, GatewayError
+from gateway.limits.headers import written
 from gateway.record import RequestEntry
 from gateway.request import CheckedRequest
 from gateway.surfaces.wire import Wire
@@ -190,6 +191,7 @@ class Exchange:
                     (b"x-request-id", self.entry.id.encode()),
                     (b"openai-processing-ms", str(milliseconds).encode()),
                     *self._wire.headers(self.entry.id),
+                    *written(self.entry.limit_headers),
                     *(self.entry.response_headers if status == 200 else ()),
                     *headers,
                 ],

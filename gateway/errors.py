@@ -148,12 +148,18 @@ class PromptRefused(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """This key has too many requests open."""
+    """Too many requests at once, or too many requests or tokens in this minute. `retry_after` is in whole seconds."""
 
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
-    retry_after_seconds = 1
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, param=param)
+        self.retry_after = retry_after
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"retry-after", str(min(max(self.retry_after, 1), 60)).encode())]
 
 
 class QuotaSpent(GatewayError):

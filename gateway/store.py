@@ -217,6 +217,9 @@ async def _write_async(engine: AsyncEngine, parts: Sequence[GroupPart], group: S
 
 def _write_group(connection: Connection, parts: Sequence[GroupPart], group: Sequence[Settlement]) -> None:
     connection.execute(insert(RequestRecord), [one.row for one in group])
+    for one in group:
+        for statement in one.statements:
+            connection.execute(statement)
     for part in parts:
         part.write(connection, group)
 

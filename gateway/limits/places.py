@@ -15,6 +15,11 @@ class Places:
         self._limit = concurrent_per_key
         self._open: Counter[str] = Counter()
 
+    @property
+    def open(self) -> int:
+        """How many requests are open in this worker."""
+        return self._open.total()
+
     @contextmanager
     def reserve(self, caller: Caller) -> Iterator[None]:
         """Hold one of the key's places while the block runs. Raises RateLimited when all are taken."""

@@ -61,6 +61,12 @@ async def look_up(engine: AsyncEngine, digest: str) -> Caller | None:
     )
 
 
+async def digest_of_key(engine: AsyncEngine, key_id: str) -> str | None:
+    """The digest under which a key is looked up, for what acts for a key without having it; None for no such key."""
+    async with engine.connect() as connection:
+        return (await connection.execute(select(ApiKey.digest).where(ApiKey.id == key_id))).scalar_one_or_none()
+
+
 def unix(moment: datetime) -> float:
     """Unix seconds. SQLite keeps no time zone; we write UTC."""
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()

@@ -16,10 +16,12 @@ from gateway.errors import DirectoryUnavailable, KeySuspended, Unauthorized
 from gateway.tenants.addresses import Proxies, within
 from gateway.tenants.caller import Caller
 from gateway.tenants.last_used import LastUsed
-from gateway.tenants.lookup import look_up
+from gateway.tenants.lookup import digest_of_key, look_up
 
 log = logging.getLogger("opcgate.keys")
 PREFIX = "opc-"
+INVALID = "This API key isn't valid (any more). API 密钥无效或已过期。"
+AWAY = "Keys can't be checked just now; try again in a moment. 暂时无法校验密钥，请稍后重试。"
 AWAY_SECONDS = 1.0
 """How long nobody asks again after the database did not answer."""
 
@@ -79,21 +81,27 @@ class KeyRing:
             found = await self._shared_look_up(digest)
             now = self._clock()
         caller = found.caller
-        if (
-            caller is None
-            or (caller.expires_at is not None and caller.expires_at <= now)
-            or (caller.networks and not within(address, caller.networks))
-        ):
-            raise Unauthorized("This API key isn't valid (any more). API 密钥无效或已过期。")
-        if caller.tenant_suspended:
-            raise KeySuspended(
-                "This key's organisation is suspended; ask the operator. 该密钥所属企业已被暂停服务，请联系运营方。",
-                key_id=caller.key_id,
-            )
-        if caller.suspended_until is not None and caller.suspended_until > now:
-            raise KeySuspended(_suspension(caller.suspended_until), key_id=caller.key_id)
+        # Before anything else is said of the key: from a wrong address nothing is learnt about it.
+        if caller is not None and caller.networks and not within(address, caller.networks):
+            raise Unauthorized(INVALID)
+        caller = _valid(caller, now)
         self.last_used.note(caller.key_id, now)
         return caller
+
+    async def by_id(self, key_id: str) -> Caller:
+        """The caller of a key that doesn't come with a request, as for a batch it has begun; from any address.
+
+        Raises what `authenticate` raises.
+        """
+        try:
+            async with asyncio.timeout(self._settings.look_up_seconds):
+                digest = await digest_of_key(self._engine, key_id)
+        except Exception:  # noqa: BLE001 - what a driver raises when it can't connect has no common root
+            raise DirectoryUnavailable(AWAY) from None
+        if digest is None:
+            raise Unauthorized(INVALID)
+        found = self._cached(digest, self._clock()) or await self._shared_look_up(digest)
+        return _valid(found.caller, self._clock())
 
     def forget(self, key_id: str) -> None:
         """Look this key up again at its next request: something about it has changed."""
@@ -130,9 +138,7 @@ class KeyRing:
             task.add_done_callback(lambda _: self._under_way.pop(digest, None))
         found = await asyncio.shield(task)
         if found is None:
-            raise DirectoryUnavailable(
-                "Keys can't be checked just now; try again in a moment. 暂时无法校验密钥，请稍后重试。"
-            )
+            raise DirectoryUnavailable(AWAY)
         return found
 
     async def _look_up(self, digest: str) -> _Found | None:
@@ -162,6 +168,20 @@ class KeyRing:
         known[digest] = found
         if len(known) > self._settings.cached_keys:
             known.popitem(last=False)
+
+
+def _valid(caller: Caller | None, now: float) -> Caller:
+    """The caller, if its key may be used now. Raises Unauthorized, KeySuspended."""
+    if caller is None or (caller.expires_at is not None and caller.expires_at <= now):
+        raise Unauthorized(INVALID)
+    if caller.tenant_suspended:
+        raise KeySuspended(
+            "This key's organisation is suspended; ask the operator. 该密钥所属企业已被暂停服务，请联系运营方。",
+            key_id=caller.key_id,
+        )
+    if caller.suspended_until is not None and caller.suspended_until > now:
+        raise KeySuspended(_suspension(caller.suspended_until), key_id=caller.key_id)
+    return caller
 
 
 def digest_of(key: str) -> str:
