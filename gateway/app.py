@@ -22,6 +22,7 @@ from configs.schema import Settings
 from gateway import health
 from gateway.audit.log import running_log
 from gateway.chat import Gateway, answer
+from gateway.control import document
 from gateway.control.routes import PREFIX, ROUTERS
 from gateway.endpoint import Answer, SettledEndpoint
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
@@ -92,6 +93,7 @@ def build_app(
     app.include_router(health.router)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
+    document.install(app)
     for kind in (GatewayError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _error_response)
     return app

@@ -55,30 +55,61 @@ def create(
     label_position: Annotated[str | None, typer.Option(help=POSITION_HELP)] = None,
     policy: Annotated[str | None, typer.Option(help="Policy of this key, laid over its model's.")] = None,
     tenant: Annotated[
-        str | None, typer.Option(help="Whose key it is; compliance.tenants may give it a policy.")
+        str | None, typer.Option(help="Whose key it is; made if there is none of this id. Default: default.")
     ] = None,
+    member: Annotated[str | None, typer.Option(help="Id of the member it belongs to (`tenants members list`).")] = None,
+    role: Annotated[str | None, typer.Option(help="At most the member's role; default the member's.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="inference, moderations, files, control; repeat. Default: all.")
+    ] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Model it may call; repeat. Default: all.")] = None,
+    allow_address: Annotated[
+        list[str] | None, typer.Option(help="Address or CIDR it may be used from; repeat. Default: anywhere.")
+    ] = None,
+    notes: Annotated[str | None, typer.Option(help="Remarks, up to 500 characters.")] = None,
     config: ConfigPath = None,
 ) -> None:
     """Create a key and print it; it is stored as a digest and can't be shown again. / 新建密钥。"""
-    from gateway.store import with_database
-    from gateway.tenants.key_cli import check_policy
-    from gateway.tenants.keys import create_key
+    from gateway.tenants.key_cli import check_policy, make_key
 
     if not name.strip() or len(name) > 100:
         _fail("--name must have 1 to 100 characters. 名称须为 1 至 100 个字符。")
-    position = _position(label_position)
+    _position(label_position)
     settings = _settings(config)
     if policy is not None:
         check_policy(settings, policy)
-    key_id, key = asyncio.run(
-        with_database(
-            settings.database,
-            lambda engine: create_key(
-                engine, name.strip(), days=days, label_position=position, policy=policy, tenant=tenant
-            ),
-        )
-    )
+    given = {
+        "name": name,
+        "label_position": label_position,
+        "policy": policy,
+        "member": member,
+        "role": role,
+        "scopes": scope or None,
+        "models": model or None,
+        "addresses": allow_address or None,
+        "notes": notes,
+    }
+    key_id, key = make_key(settings, given, tenant, days)
     Console(stderr=True).print(f"{key_id}: keep the key below, it is shown only once. 请妥善保存，密钥只显示一次。")
+    typer.echo(key)
+
+
+@keys.command()
+def rotate(
+    key_id: Annotated[str, typer.Argument(help="Id from `keys list`.")],
+    overlap_hours: Annotated[
+        float | None, typer.Option(min=0, max=720, help="The old secret goes on so long; default as in tenants.*.")
+    ] = None,
+    config: ConfigPath = None,
+) -> None:
+    """Give a key a new secret and print it; the old one stays valid for a while. / 轮换密钥。"""
+    from gateway.tenants.key_cli import rotate_now
+
+    key, until = rotate_now(_settings(config), key_id, overlap_hours)
+    Console(stderr=True).print(
+        f"{key_id}: keep the key below, it is shown only once; the old one is valid until {until:%Y-%m-%d %H:%M} UTC. "
+        "请妥善保存，密钥只显示一次。"
+    )
     typer.echo(key)
 
 
@@ -89,10 +120,10 @@ def list_command(config: ConfigPath = None) -> None:
     from gateway.tenants.key_cli import suspension_of
     from gateway.tenants.keys import list_keys
 
-    table = Table("id", "name", "created", "expires", "revoked", "suspended", "policy")
+    table = Table(Column("id", no_wrap=True), "name", "tenant", "created", "expires", "revoked", "suspended", "policy")
     for row in asyncio.run(with_database(_settings(config).database, list_keys)):
         moments = [f"{one:%Y-%m-%d %H:%M}" if one else "" for one in (row.created_at, row.expires_at, row.revoked_at)]
-        table.add_row(row.id, row.name, *moments, suspension_of(row), row.policy or "")
+        table.add_row(row.id, row.name, row.tenant or "", *moments, suspension_of(row), row.policy or "")
     Console().print(table)
 
 

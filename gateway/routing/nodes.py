@@ -68,10 +68,7 @@ class Nodes:
         """The served model that a caller names. Raises UnknownModel."""
         model = self._served.get(model_id)
         if model is None:
-            raise UnknownModel(
-                f"The model '{model_id[:100]}' does not exist here; GET /v1/models lists what does. 模型不存在。",
-                param="model",
-            )
+            raise UnknownModel.named(model_id)
         return model
 
     def available(self) -> list[ServedModel]:

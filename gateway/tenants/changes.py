@@ -4,13 +4,17 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from compliance.build import policy_shelf
 from compliance.verdict import RulesError
 from configs.schema import ComplianceSettings
 from configs.sections.tenants import TenantSettings
 from gateway.errors import InvalidRequest
 from gateway.tenants.addresses import parse_networks
-from gateway.tenants.organisations import credit_code
+from gateway.tenants.caller import Role, least
+from gateway.tenants.members import member_row
+from gateway.tenants.organisations import credit_code, organisation_row
 from gateway.tenants.shapes import Body
 
 
@@ -50,3 +54,26 @@ async def check_policy_name(policy: str | None, settings: ComplianceSettings) ->
         await asyncio.to_thread(lambda: policy_shelf(settings).stack((policy,)))
     except RulesError as error:
         raise InvalidRequest(f"Field 'policy': {error}", param="policy") from error
+
+
+async def check_member(connection: AsyncConnection, organisation: str, member: str | None, role: Role | None) -> None:
+    """A key's member is an active one of its organisation, and its role at most that member's. Raises InvalidRequest.
+
+    A key without a member belongs to the organisation itself and is a caller's.
+    """
+    if await organisation_row(connection, organisation) is None:
+        raise InvalidRequest(
+            f"Field 'organisation': there is no '{organisation}'; make it first. 没有这个企业。", param="organisation"
+        )
+    row = None if member is None else await member_row(connection, member)
+    if member is not None and (row is None or row.organisation != organisation or row.status != "active"):
+        raise InvalidRequest(
+            f"Field 'member': '{organisation}' has no such active member; list its members. 该企业没有此有效成员。",
+            param="member",
+        )
+    most: Role = "caller" if row is None else row.role
+    if role is not None and least(role, most) != role:
+        raise InvalidRequest(
+            f"Field 'role': at most {most}, the role of the key's member. 密钥角色不得高于成员角色 {most}。",
+            param="role",
+        )

@@ -2,18 +2,23 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance.build import policy_shelf
 from compliance.verdict import RulesError
 from configs.schema import Settings
+from gateway.control.terminal import cli_actor, fail
 from gateway.store import ApiKey, with_database
-from gateway.tenants.keys import list_keys, set_policy
+from gateway.tenants.changes import check_member, checked_addresses
+from gateway.tenants.command import change, valid
+from gateway.tenants.keys import KeySpec, add_key, days_from_now, key_row, list_keys, rotate, set_policy
+from gateway.tenants.organisations import DEFAULT, ensure_organisation
+from gateway.tenants.shapes import NewKey
 from gateway.tenants.suspension import last_violations, restore_key, suspend_key, suspended_until
 
 
@@ -22,7 +27,48 @@ def check_policy(settings: Settings, name: str) -> None:
     try:
         policy_shelf(settings.compliance).stack((name,))
     except RulesError as error:
-        _fail(str(error))
+        fail(str(error))
+
+
+def make_key(settings: Settings, given: dict[str, Any], tenant: str | None, days: float | None) -> tuple[str, str]:
+    """Store a key that the API would take, too, and return (id, key); its organisation is made if there is none."""
+    body = valid(NewKey, given)
+    organisation = tenant or DEFAULT
+
+    async def make(connection: AsyncConnection) -> tuple[str, str]:
+        addresses = checked_addresses(body.addresses)
+        if body.member is None:
+            await ensure_organisation(connection, organisation, cli_actor())
+        await check_member(connection, organisation, body.member, body.role)
+        spec = KeySpec(
+            name=body.name,
+            tenant=organisation,
+            member=body.member,
+            role=body.role,
+            scopes=None if body.scopes is None else tuple(body.scopes),
+            models=None if body.models is None else tuple(body.models),
+            addresses=None if addresses is None else tuple(addresses),
+            expires_at=days_from_now(days),
+            policy=body.policy,
+            label_position=body.label_position,
+            notes=body.notes,
+        )
+        return await add_key(connection, spec, cli_actor())
+
+    return change(settings, make)
+
+
+def rotate_now(settings: Settings, key_id: str, overlap_hours: float | None) -> tuple[str, datetime]:
+    """Rotate a key; its new secret, and until when the old one is valid."""
+    overlap = settings.tenants.rotation_overlap_hours if overlap_hours is None else overlap_hours
+
+    async def do(connection: AsyncConnection) -> tuple[str, datetime]:
+        row = await key_row(connection, key_id, locked=True)
+        if row is None or row.revoked_at is not None:
+            fail(f"no valid key has the id '{key_id}'; see `opcgate keys list`. 没有这个有效密钥。")
+        return await rotate(connection, row, overlap, cli_actor())
+
+    return change(settings, do)
 
 
 def give_policy(settings: Settings, key_id: str, name: str | None) -> None:
@@ -30,21 +76,21 @@ def give_policy(settings: Settings, key_id: str, name: str | None) -> None:
     if name is not None:
         check_policy(settings, name)
     if not asyncio.run(with_database(settings.database, lambda engine: set_policy(engine, key_id, name))):
-        _fail(f"no key has the id '{key_id}'; see `opcgate keys list`. 没有这个密钥。")
+        fail(f"no key has the id '{key_id}'; see `opcgate keys list`. 没有这个密钥。")
     typer.echo(f"{key_id}: {name or '-'}")
 
 
 def suspend_now(settings: Settings, key_id: str, hours: float | None) -> None:
     """Suspend a key, for hours or until it is restored."""
     if not asyncio.run(with_database(settings.database, lambda engine: suspend_key(engine, key_id, hours))):
-        _fail(f"'{key_id}' is no key's id or is suspended already; see `opcgate keys list`. 没有这个密钥，或已暂停。")
+        fail(f"'{key_id}' is no key's id or is suspended already; see `opcgate keys list`. 没有这个密钥，或已暂停。")
     typer.echo(f"{key_id} suspended")
 
 
 def restore_now(settings: Settings, key_id: str) -> None:
     """Lift a key's suspension."""
     if not asyncio.run(with_database(settings.database, lambda engine: restore_key(engine, key_id))):
-        _fail(f"no suspended key has the id '{key_id}'; see `opcgate keys list`. 没有这个被暂停的密钥。")
+        fail(f"no suspended key has the id '{key_id}'; see `opcgate keys list`. 没有这个被暂停的密钥。")
     typer.echo(f"{key_id} restored")
 
 
@@ -57,12 +103,20 @@ def print_key(settings: Settings, key_id: str) -> None:
 
     row, violations = asyncio.run(with_database(settings.database, read))
     if row is None:
-        _fail(f"no key has the id '{key_id}'; see `opcgate keys list`. 没有这个密钥。")
+        fail(f"no key has the id '{key_id}'; see `opcgate keys list`. 没有这个密钥。")
     table = Table(show_header=False)
     for name, value in (
         ("id", row.id),
         ("name", row.name),
         ("tenant", row.tenant or ""),
+        ("member", row.member or ""),
+        ("role", row.role or ""),
+        ("scopes", ", ".join(row.scopes or ("all",))),
+        ("models", ", ".join(row.models or ("all",))),
+        ("addresses", ", ".join(row.addresses or ("any",))),
+        ("version", str(row.version)),
+        ("last used", _moment(row.last_used_at)),
+        ("notes", row.notes or ""),
         ("policy", row.policy or ""),
         ("revoked", _moment(row.revoked_at)),
         ("suspended", suspension_of(row)),
@@ -84,8 +138,3 @@ def suspension_of(row: ApiKey) -> str:
 
 def _moment(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M}" if moment else ""
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(f"opcgate: {message}", err=True)
-    raise typer.Exit(2)
