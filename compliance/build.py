@@ -57,26 +57,35 @@ def build_pipeline(settings: ComplianceSettings) -> Pipeline:
     return build_rules(settings).rules().pipeline
 
 
-def build_rules(settings: ComplianceSettings) -> RuleBook:
-    """Read the rule files; pipelines are compiled as policies are asked for. A bad file is a `RulesError`."""
+def build_rules(settings: ComplianceSettings, guards: frozenset[str] | None = None) -> RuleBook:
+    """Read the rule files; pipelines are compiled as policies are asked for. A bad file is a `RulesError`.
+
+    `guards` are the names of guard models that a policy may speak of; without them any name passes.
+    """
     taxonomy = load_taxonomy(_TAXONOMY)
     with collection_paused():
         lexicon = load_lexicon(settings.lexicons, settings.allow_lists, taxonomy.ids)
     injection = load_injection_rules(injection_file(settings), taxonomy.ids)
-    classifier = RiskClassifier.load(SHIPPED)
-    parts = Parts(TermLibrary(lexicon), KeywordMeanings(), EntityFinder(load_model()), injection, classifier)
-    return RuleBook(policy_shelf(settings), parts.scanners, _version(settings), settings.deadline_seconds)
+    finder = EntityFinder(load_model())
+    parts = Parts(TermLibrary(lexicon), KeywordMeanings(), finder, injection, shipped_classifier())
+    return RuleBook(policy_shelf(settings, guards), parts.scanners, _version(settings), settings.deadline_seconds)
 
 
-def policy_shelf(settings: ComplianceSettings) -> Shelf:
+@cache
+def shipped_classifier() -> RiskClassifier:
+    """The classifier, which a process loads once: it changes with a release."""
+    return RiskClassifier.load(SHIPPED)
+
+
+def policy_shelf(settings: ComplianceSettings, guards: frozenset[str] | None = None) -> Shelf:
     """The policies that can be named; the shipped ones where no folder has the name."""
-    return Shelf((*settings.policy_folders, _CONFIGS / "policies"), settings.policy, known_to_policies())
+    return Shelf((*settings.policy_folders, _CONFIGS / "policies"), settings.policy, known_to_policies(guards))
 
 
-def known_to_policies() -> Known:
-    """The risks of the taxonomy, and the types that scanners report."""
+def known_to_policies(guards: frozenset[str] | None = None) -> Known:
+    """The risks of the taxonomy, the types that scanners report, and the guard models as far as they are known."""
     types = {"keyword", SENTENCE, *PII_TYPES, *ENTITY_TYPES, *INJECTION_TYPES}
-    return Known(load_taxonomy(_TAXONOMY).ids, frozenset(types))
+    return Known(load_taxonomy(_TAXONOMY).ids, frozenset(types), guards)
 
 
 def rule_files(settings: ComplianceSettings) -> tuple[Path, ...]:

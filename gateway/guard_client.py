@@ -2,10 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import aiohttp
 import orjson
@@ -13,18 +14,28 @@ import orjson
 from compliance.guards.answer import GuardAnswerError
 from compliance.guards.build import guards_version
 from compliance.guards.guard import Guard
+from compliance.guards.rules import GuardRules, guard_rules
 from compliance.guards.turns import Turns
+from compliance.policies.policy import Policy
 from compliance.verdict import Direction, Finding, RulesError
 from configs.schema import GuardSettings
 
 LARGEST_ANSWER_BYTES = 256 * 1024
 
 
+Cause = Literal["deadline", "unreachable", "broke_off", "protocol"]
+"""Why a guard gave no judgement, for metrics."""
+
+Watch = Callable[[str, Direction, float, Cause | None], None]
+"""Told a guard's name, what it was asked about, the seconds it took, and why it failed if it did."""
+
+
 class GuardFailed(Exception):
     """A guard gave no judgement. Says which one and why, without its address and without a word of the text."""
 
-    def __init__(self, guard: str, why: str) -> None:
+    def __init__(self, guard: str, why: str, cause: Cause = "protocol") -> None:
         super().__init__(f"guard {guard} {why}")
+        self.cause: Cause = cause
 
 
 class Judge(Protocol):
@@ -60,11 +71,11 @@ class GuardClient:
                 answer = await self._ask(body)
             return self.guard.findings(answer, direction, start, end)
         except TimeoutError:
-            raise GuardFailed(name, f"ran past its deadline of {self.settings.deadline_seconds:g} s") from None
+            raise GuardFailed(name, f"ran past its deadline of {self.settings.deadline_seconds:g} s", "deadline") from None
         except aiohttp.ClientConnectorError:
-            raise GuardFailed(name, "can't be reached") from None
+            raise GuardFailed(name, "can't be reached", "unreachable") from None
         except (aiohttp.ClientError, OSError, EOFError):
-            raise GuardFailed(name, "broke off") from None
+            raise GuardFailed(name, "broke off", "broke_off") from None
         except GuardAnswerError as error:
             raise GuardFailed(name, str(error)) from None
 
@@ -87,6 +98,35 @@ class GuardClient:
 
 
 @dataclass(frozen=True, slots=True)
+class RuledJudge:
+    """A judge under a request's policy: `settings` and findings are those that hold there."""
+
+    judging: Judge
+    rules: GuardRules
+    settings: GuardSettings
+    watch: Watch | None
+
+    @classmethod
+    def under(cls, judge: Judge, rules: GuardRules, watch: Watch | None) -> "RuledJudge":
+        said = {"mode": rules.mode, "on_failure": rules.on_failure}
+        return cls(judge, rules, judge.settings.model_copy(update=said), watch)
+
+    async def judge(self, turns: Turns, direction: Direction, start: int, end: int) -> tuple[Finding, ...]:
+        began = time.perf_counter()
+        try:
+            found = await self.judging.judge(turns, direction, start, end)
+        except GuardFailed as failure:
+            self._measure(direction, began, failure.cause)
+            raise
+        self._measure(direction, began, None)
+        return self.rules.applied(found, direction)
+
+    def _measure(self, direction: Direction, began: float, cause: Cause | None) -> None:
+        if self.watch:
+            self.watch(self.settings.name, direction, time.perf_counter() - began, cause)
+
+
+@dataclass(frozen=True, slots=True)
 class Judges:
     """All judges of a gateway, by what they judge; `version` is what a record adds to that of the rules."""
 
@@ -102,6 +142,18 @@ class Judges:
             tuple(one for one in every if "output" in one.settings.directions),
             f"+{version}",
         )
+
+
+    def under(self, policy: Policy, watch: Watch | None = None) -> "Judges":
+        """The judges that a policy has not switched off, with what it says of them."""
+        if not self.prompt and not self.output:
+            return self
+        return Judges(_ruled(self.prompt, policy, watch), _ruled(self.output, policy, watch), self.version)
+
+
+def _ruled(judges: Iterable[Judge], policy: Policy, watch: Watch | None) -> tuple[Judge, ...]:
+    ruled = (RuledJudge.under(one, guard_rules(one.settings, policy), watch) for one in judges)
+    return tuple(one for one in ruled if one.rules.enabled)
 
 
 def guard_keys(guards: Iterable[Guard]) -> dict[str, str]:

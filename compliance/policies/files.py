@@ -20,6 +20,7 @@ class Known:
 
     risks: frozenset[str]
     types: frozenset[str]
+    guards: frozenset[str] | None = None  # the deployment's guard models; None where they are not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ def read_policy(path: Path, known: Known) -> PolicyFile:
     _reject_unknown(path, ("risks",), fields.get("risks", {}), known.risks)
     _reject_unknown(path, ("types",), fields.get("types", {}), known.types)
     _reject_unknown(path, ("scanners",), fields.get("scanners", {}), SCANNERS)
+    if known.guards is not None:
+        _reject_unknown(path, ("guards",), fields.get("guards", {}), known.guards)
     _reject_unknown(path, ("placeholders", "types"), fields.get("placeholders", {}).get("types", {}), known.types)
     _reject_unknown(path, ("answers", "risks"), fields.get("answers", {}).get("risks", {}), known.risks)
     _reject_pointless(path, leaves)
@@ -103,7 +106,7 @@ def _leaves(value: Any, at: Leaf = ()) -> Iterator[tuple[Leaf, Any]]:
 def _reject_unknown(path: Path, field: Leaf, given: Iterable[str], known: Iterable[str]) -> None:
     for key in given:
         if key not in known:
-            choices = ", ".join(sorted(known))
+            choices = ", ".join(sorted(known)) or "none: there are none"
             raise field_error(
                 path, (*field, key), f"unknown; use one of {choices}", f"不认识，请改用其中之一：{choices}"
             )
@@ -116,8 +119,8 @@ def _reject_pointless(path: Path, leaves: dict[Leaf, Any]) -> None:
             raise field_error(
                 path,
                 leaf,
-                "guard models have their actions and modes in the settings; only `enabled` may stand here",
-                "语义护栏的处置与模式在配置文件 guards 中设置；此处只能填写 enabled",
+                "only `enabled` may stand here, for all guard models; write the rest under `guards.<name>`",
+                "此处只能填写 enabled（对全部护栏模型生效）；其余请写在 guards.<名称> 下",
             )
         if leaf[0] == "scanners" and leaf[2] == "hold" and leaf[1] not in SENTENCE_SCANNERS:
             choices = ", ".join(SENTENCE_SCANNERS)

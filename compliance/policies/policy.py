@@ -65,6 +65,10 @@ class Policy:
         """Whether a sentence waits for its judgement (`strict`) or goes out meanwhile (`cutoff`)."""
         return cast("Hold", self.leaves.get(("scanners", scanner, "hold"), "strict"))
 
+    def guard(self, name: str) -> dict[Leaf, Any]:
+        """What the policy says of one guard model, by field: ("mode",), ("output", "high")."""
+        return {leaf[2:]: value for leaf, value in self.leaves.items() if leaf[:2] == ("guards", name)}
+
     @property
     def dry_run(self) -> bool:
         """Whether findings are only recorded."""

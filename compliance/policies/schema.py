@@ -12,7 +12,7 @@ SENTENCE_SCANNERS = ("classifier", "entities")
 """Scanners that judge whole sentences, so that a policy may choose what is held meanwhile."""
 
 GUARD = "guard"
-"""The guard models. Their actions and modes stand in the settings; a policy can only switch them off."""
+"""All guard models together; what a policy says of a single one stands under `guards`."""
 
 SCANNERS = ("keywords", "personal_info", "injection", *SENTENCE_SCANNERS, GUARD)
 
@@ -44,6 +44,31 @@ class ScannerSides(Sides, total=False):
 
     enabled: bool
     hold: Hold
+
+
+GuardAction = Literal["allow", "flag", "block"]
+
+
+class GuardCells(TypedDict, total=False):
+    """An action for each severity that a guard model may give a text."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    high: GuardAction
+    medium: GuardAction
+    low: GuardAction
+
+
+class GuardSides(TypedDict, total=False):
+    """What a policy says of one guard model; what it does not say, the guard's settings say."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    enabled: bool
+    mode: Hold
+    on_failure: Literal["refuse", "flag"]
+    prompt: GuardCells
+    output: GuardCells
 
 
 class Placeholders(TypedDict, total=False):
@@ -97,6 +122,7 @@ class PolicyFields(TypedDict, total=False):
     risks: dict[str, Sides]
     types: dict[str, Sides]
     scanners: dict[str, ScannerSides]
+    guards: dict[str, GuardSides]
     placeholders: Placeholders
     answers: Answers
     repeated_violations: RepeatedViolations
