@@ -12,8 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from compliance.classifier.artefact import SHIPPED
-from compliance.classifier.model import RiskClassifier
+from compliance.build import build_rules, shipped_classifier
 from compliance.guards.build import build_guards
 from compliance.guards.guard import Guard
 from compliance.labels.labels import build_labels
@@ -59,7 +58,8 @@ def build_app(
     settings: Settings, *, transport: Transport | None = None, clock: Callable[[], float] = time.time
 ) -> FastAPI:
     """The gateway as an ASGI application. `transport` and `clock` are the seams for tests."""
-    rules = Rules(settings.compliance)
+    guard_names = frozenset(one.name for one in settings.guards)
+    rules = Rules(settings.compliance, build=partial(build_rules, guards=guard_names))
     guards = build_guards(settings.guards)
     secrets = guard_keys(guards)
     labelling = Labelling(build_labels(settings.labels), settings.labels)
@@ -67,7 +67,7 @@ def build_app(
         shipped_categories(),
         settings.moderations,
         Places(settings.moderations.concurrent_requests_per_key),
-        RiskClassifier.load(SHIPPED).scores,
+        shipped_classifier().scores,
     )
     catalog = Catalog(load_catalog(settings.catalog))
     wanted = dict.fromkeys(model for node in settings.nodes for model in node.models)

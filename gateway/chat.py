@@ -14,7 +14,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.pipeline import Pipeline
-from compliance.policies.schema import GUARD
 from compliance.verdict import Action, Finding
 from configs.schema import Settings
 from gateway.audit.log import AuditLog
@@ -119,9 +118,9 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
                     for event in instead(gateway, request, rules.pipeline, prompt.replaced, entry):
                         yield event
                     return
-                guards = rules.policy.enabled(GUARD)
-                if guards and gateway.judges.prompt:
-                    await judge_prompt(gateway.judges.prompt, request, entry)
+                judges = gateway.judges.under(rules.policy, gateway.metrics.guard_asked)
+                if judges.prompt:
+                    await judge_prompt(judges.prompt, request, entry)
                 raw = gateway.router.events(request, model, caller, entry)
                 if surface.rebuild is not None:
                     yield await rebuilt(surface.rebuild, gateway, rules.pipeline, request, entry, raw)
@@ -129,8 +128,8 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
                 if surface.decode is not None:
                     raw = surface.decode(raw)
                 safe = guarded(rules.pipeline, request, entry, raw)
-                if guards and gateway.judges.output:
-                    safe = judged(safe, gateway.judges.output, request, entry)
+                if judges.output:
+                    safe = judged(safe, judges.output, request, entry)
                 if prompt.pseudonyms is not None:
                     safe = restored(safe, prompt.pseudonyms)
                 if request.stream and gateway.settings.tenants.cut_streams_on_revoke:

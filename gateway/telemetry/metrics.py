@@ -31,6 +31,19 @@ class Metrics:
         self._node_ready = Gauge(
             "opcgate_node_ready", "1 when the node answers for its models.", ["node"], registry=registry
         )
+        self._guard = Histogram(
+            "opcgate_guard_seconds",
+            "Judgements of guard models, failed ones included.",
+            ["guard", "direction"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._guard_failures = Counter(
+            "opcgate_guard_failures",
+            "Judgements that guard models did not give.",
+            ["guard", "direction", "cause"],
+            registry=registry,
+        )
         self._rules_stale = Gauge(
             "opcgate_rules_stale",
             "1 while changed rule files cannot be used.",
@@ -56,6 +69,12 @@ class Metrics:
             direction = "output" if one["where"].startswith("choices.") else "prompt"
             direction = "check" if entry.endpoint == moderations.ENDPOINT else direction
             self._findings.labels(direction, one["risk"], "dry_run" if one.get("dry_run") else one["action"]).inc()
+
+    def guard_asked(self, guard: str, direction: str, seconds: float, cause: str | None) -> None:
+        """Count one judgement of a guard model; `cause` says why it failed, if it did."""
+        self._guard.labels(guard, direction).observe(seconds)
+        if cause is not None:
+            self._guard_failures.labels(guard, direction, cause).inc()
 
     def exposition(self, nodes: Nodes, rules: Rules) -> bytes:
         """The text that `/metrics` answers with."""
