@@ -25,11 +25,17 @@ from gateway.control import document
 from gateway.control.routes import PREFIX, ROUTERS
 from gateway.endpoint import Answer, SettledEndpoint
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFound
+from gateway.files import api as files_api
+from gateway.files.offline import BATCHED, running_offline
+from gateway.files.runner import BatchEndpoint
 from gateway.guard_client import guard_keys, open_judges
 from gateway.labelling import Labelling
 from gateway.ledger.upkeep import running_ledger
+from gateway.limits.fair import FairTurns
 from gateway.limits.limits import Limits
 from gateway.limits.places import Places
+from gateway.limits.shares import Shares
+from gateway.limits.subjects import LimitBook
 from gateway.moderation_categories import shipped_categories
 from gateway.moderations import Moderations
 from gateway.record import Recorder
@@ -87,10 +93,17 @@ def build_app(
             for paths, name, answered_by, wire in answers:
                 endpoint = SettledEndpoint(gateway, name, answered_by, settings.listen.max_body_bytes, wire)
                 app.router.routes += [Route(path, endpoint=endpoint, methods=["POST"]) for path in paths]
-            yield
+            batched = {
+                paths[0]: BatchEndpoint(name, partial(answered_by, gateway), wire)
+                for paths, name, answered_by, wire in answers
+                if paths[0] in BATCHED
+            }
+            async with running_offline(gateway, batched, clock) as app.state.offline:
+                yield
 
     app = FastAPI(title="opcgate", version="0.1.0", lifespan=lifespan)
     app.include_router(health.router)
+    app.include_router(files_api.router)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
     document.install(app)
@@ -151,6 +164,11 @@ async def running_gateway(
         keys = KeyRing(engine, settings.database.key_cache_seconds, clock, settings.tenants)
         keys.start()
         stack.push_async_callback(keys.close)
+        shares = Shares(engine, worker.id, lambda: worker.alive, settings.workers.dead_after_seconds)
+        limits = Limits(settings.limits, LimitBook(settings.limits, engine), shares, lambda: worker.alive, clock)
+        await limits.start()
+        stack.push_async_callback(limits.close)
+        turns = FairTurns(settings.routing, settings.limits.weights, time.monotonic)
         suspensions = Suspensions(engine, clock)
         stack.push_async_callback(suspensions.close)
         rules.start()
@@ -163,7 +181,7 @@ async def running_gateway(
             database=engine,
             keys=keys,
             places=Places(settings.limits.concurrent_requests_per_key),
-            limits=Limits(),
+            limits=limits,
             tokens=tokens,
             ledger=ledger,
             rules=rules,
@@ -171,7 +189,7 @@ async def running_gateway(
             judges=judges,
             labelling=labelling,
             nodes=nodes,
-            router=Router(nodes, wire, overflow=overflow),
+            router=Router(nodes, wire, turns, overflow),
             recorder=recorder,
             worker=worker,
             metrics=Metrics(),

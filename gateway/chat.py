@@ -97,7 +97,7 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
     Raises GatewayError, before the first event or between two. Close it to abort the request on the node.
     """
     async with settled(gateway, entry):
-        caller = await gateway.keys.authenticate(call.credentials, call.address)
+        caller = call.caller or await gateway.keys.authenticate(call.credentials, call.address)
         entry.of(caller)
         check_scope(caller, entry.endpoint)
         with gateway.places.reserve(caller):
@@ -264,7 +264,7 @@ async def settle(gateway: Gateway, entry: RequestEntry, ended_at: float) -> None
     hold = entry.hold
     charge = hold.charge(entry) if hold else None
     texts = entry.keeping.seal(entry) if entry.keeping else ()
-    written = gateway.recorder.submit(Settlement(entry.row(ended_at), charge, texts))
+    written = gateway.recorder.submit(Settlement(entry.row(ended_at), charge, texts, tuple(entry.statements)))
     if hold:
         written.add_done_callback(hold.settled)  # also when whoever waits here is cancelled
     try:

@@ -5,7 +5,9 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import Executable
 
 from compliance.policies.policy import RepeatedViolationRule
 from compliance.rulebook import EffectiveRules
@@ -58,6 +60,9 @@ class RequestEntry:
     label_position: str | None = None
     label_characters: int | None = None
     label_agreement: int | None = None
+    priority: Literal["live", "batch"] = "live"
+    statements: list[Executable] = field(default_factory=list)
+    limit_headers: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     response_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     policy: str | None = None
     dry_run: bool = False
@@ -161,6 +166,7 @@ class Settlement:
     row: dict[str, Any]
     charge: "Charge | None" = None
     texts: "tuple[SealedText, ...]" = ()
+    statements: tuple[Executable, ...] = ()
 
 
 WriteGroup = Callable[[Sequence[Settlement]], Awaitable[None]]
