@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, true
 from starlette.background import BackgroundTask
 
 from configs.strict import Strict
@@ -54,10 +54,11 @@ async def list_records(
     limit: Limit = 100,
     after: After = None,
 ) -> dict[str, Any]:
-    """Records in the order of their ids, which is that of time. Who is no operator sees its own organisation's only."""
-    query = select(*COLUMNS)
-    if not _sees_all(actor):
-        query = query.where(RequestRecord.tenant == actor.caller.tenant)
+    """Records in the order of their ids, which is that of time.
+
+    Operators and reviewers see all, an owner those of its organisation, any other key its own.
+    """
+    query = select(*COLUMNS).where(_visible(actor))
     if tenant is not None:
         query = query.where(RequestRecord.tenant == tenant)
     if since is not None:
@@ -68,20 +69,20 @@ async def list_records(
         query = query.where(RequestRecord.outcome == outcome)
     async with gateway_of(request).database.connect() as connection:
         rows, more = await page(connection, query, (RequestRecord.id,), limit, after)
-    return {"object": "list", "data": [_shown(row._mapping) for row in rows], "has_more": more}
+    return {"object": "list", "data": [_shown(row._mapping, actor) for row in rows], "has_more": more}
 
 
 @router.get("/records/{record_id}", summary="One record with its link / 单条记录及其链接")
 async def read_record(request: Request, actor: AnyRole, record_id: str) -> dict[str, Any]:
-    """The record and the link that holds its hash; 404 for another organisation's."""
-    query = select(*COLUMNS).where(RequestRecord.id == record_id)
+    """The record and the link that holds its hash; 404 for one that the caller may not see."""
+    query = select(*COLUMNS).where(RequestRecord.id == record_id, _visible(actor))
     link = select(*LINK_COLUMNS).where(LinkRow.subject == record_id)
     async with gateway_of(request).database.connect() as connection:
         row = (await connection.execute(query)).mappings().first()
-        if row is None or not (_sees_all(actor) or row["tenant"] == actor.caller.tenant):
+        if row is None:
             raise nothing_here()
         links = [_link(one) for one in await connection.execute(link)]
-    return _shown(row) | {"links": links}
+    return _shown(row, actor) | {"links": links}
 
 
 @router.get("/checkpoint", summary="All heads, signed / 签名检查点")
@@ -149,12 +150,22 @@ async def read_text(request: Request, actor: Reviewer, record_id: str, why: Text
     return {"object": "audit.text", "id": record_id, "texts": texts}
 
 
+def _visible(actor: Actor) -> ColumnElement[bool]:
+    if _sees_all(actor):
+        return true()
+    mine = RequestRecord.key_id == actor.caller.key_id
+    return RequestRecord.tenant == actor.caller.tenant if actor.caller.owner else mine
+
+
 def _sees_all(actor: Actor) -> bool:
     return actor.caller.role in ("reviewer", "operator")
 
 
-def _shown(row: Any) -> dict[str, Any]:
+def _shown(row: Any, actor: Actor) -> dict[str, Any]:
+    """A record; of other keys' findings an owner sees the risk and what was done, not where and by which rule."""
     shown = {"object": "audit.record"} | REQUESTS.record(dict(row))
+    if not _sees_all(actor) and shown.get("key_id") != actor.caller.key_id:
+        shown["findings"] = [{"risk": one["risk"], "action": one["action"]} for one in shown["findings"]]
     return shown | {"started_at": moment_of(shown["started_at"]).isoformat()}
 
 
