@@ -1,22 +1,21 @@
 """The risk classifier: which of the 31 risks a sentence plainly carries. Small, offline, in two steps.
 
-A gate first: a few thousand character n-grams that ordinary text seldom has, each with a positive weight. Where their
-sum stays below 1 nothing is reported, and most sentences end here. Behind the gate every n-gram counts, for and
-against: a sentence's score for a risk is the risk's bias and the sum of the weights of the n-grams that stand in it.
+A gate first: n-grams that ordinary text seldom has, each with a positive weight. Where their sum stays below 1 nothing
+is reported, and most sentences end here. Behind the gate every n-gram counts: for each risk, and for harmless text. How
+much more probable all risks together are than none says whether anything is reported.
 """
 
-import re
 from pathlib import Path
 
 import ahocorasick_rs
 import numpy as np
 
 from compliance.classifier.artefact import Artefact, Floats, read_artefact
-from compliance.sentences import MAX_SENTENCE
+from compliance.sentences import MAX_SENTENCE, sentence_ends
 from compliance.unicode import fold
 
-# Longer texts are scored in pieces of MAX_SENTENCE characters, because sums of weights grow with length.
-_SENTENCE = re.compile(rf"[^。!?;\n]{{1,{MAX_SENTENCE}}}[。!?;\n]?")
+NEXT = 0.6
+"""A further risk is reported too when it is at least so probable, measured by the most probable one."""
 
 
 class RiskClassifier:
@@ -25,11 +24,12 @@ class RiskClassifier:
     def __init__(self, artefact: Artefact) -> None:
         self.risks = artefact.risks
         self.digest = artefact.digest
-        self._bias = artefact.bias.astype(np.float32)
-        self._threshold = artefact.threshold.astype(np.float32)
-        self._slope = artefact.slope
-        self._offset = artefact.offset
-        self._weights = artefact.weights()
+        weights = artefact.columns()
+        self._weights = np.ascontiguousarray(weights[:, :-1] - weights[:, -1:])  # each risk against harmless text
+        self._bias = (artefact.bias[:-1] - artefact.bias[-1]).astype(np.float64)
+        self._threshold = artefact.threshold
+        self._lowest_odds = float(np.exp(artefact.threshold.min()))
+        self._slope = float(artefact.slope[0])
         self._find = ahocorasick_rs.AhoCorasick(artefact.features).find_matches_as_indexes
         guarding = np.flatnonzero(artefact.gate)
         self._screen = ahocorasick_rs.AhoCorasick([artefact.features[i] for i in guarding]).find_matches_as_indexes
@@ -41,7 +41,7 @@ class RiskClassifier:
         return cls(read_artefact(path))
 
     def judge(self, sentence: str) -> list[tuple[str, float]]:
-        """The risks of a folded sentence with their calibrated scores, the strongest first; mostly none."""
+        """The risks of a folded sentence with their scores, the strongest first; mostly none."""
         if len(sentence) > MAX_SENTENCE:
             return self._judge_pieces(sentence)
         return self._judge_behind_gate(sentence) if self.gate(sentence) >= 1.0 else []
@@ -54,11 +54,22 @@ class RiskClassifier:
             total += weights[index]
         return total
 
+    def harm(self, folded: str) -> float:
+        """The log-odds that a folded sentence carries some risk, gate or no gate."""
+        return float(np.log(self._odds(folded).sum()))
+
     def scores(self, text: str) -> dict[str, float]:
-        """Calibrated scores from 0 to 1 of all risks, gate or no gate; of several sentences each risk's highest."""
-        pieces = sentences(fold(text)) or [""]
-        margins = np.max([self._margins(piece) for piece in pieces], axis=0)
-        return dict(zip(self.risks, self._calibrated(margins).tolist(), strict=True))
+        """Scores from 0 to 1 of all risks, gate or no gate; of several sentences each risk's highest.
+
+        The most probable risk of a sentence has 0.5 where it begins to be reported.
+        """
+        folded = fold(text)
+        best = np.zeros(len(self.risks))
+        start = 0
+        for end in sentence_ends(folded) or [0]:
+            best = np.maximum(best, self._scores(self._odds(folded[start:end])))
+            start = end
+        return dict(zip(self.risks, best.tolist(), strict=True))
 
     def _judge_pieces(self, text: str) -> list[tuple[str, float]]:
         best: dict[str, float] = {}
@@ -68,23 +79,24 @@ class RiskClassifier:
         return sorted(best.items(), key=lambda found: (-found[1], found[0]))
 
     def _judge_behind_gate(self, sentence: str) -> list[tuple[str, float]]:
-        margins = self._margins(sentence)
-        reached = margins >= self._threshold
-        if not reached.any():
+        odds = self._odds(sentence)
+        harm = float(np.add.reduce(odds))
+        if harm < self._lowest_odds or np.log(harm) < self._threshold[int(odds.argmax())]:
             return []
-        found = np.flatnonzero(reached)
-        scores = self._calibrated(margins)
+        scores = self._scores(odds)
+        found = np.flatnonzero(scores >= NEXT * scores.max())
         return [(self.risks[i], float(scores[i])) for i in sorted(found, key=lambda i: (-scores[i], i))]
 
-    def _margins(self, folded: str) -> Floats:
-        hits = sorted({index for index, _, _ in self._find(folded, overlapping=True)})  # sums depend on the order
-        margins: Floats = np.add.reduce(self._weights.take(np.array(hits, np.intp), 0), 0) + self._bias
-        return margins
+    def _odds(self, folded: str) -> Floats:
+        """How much more probable each risk is than harmless text."""
+        hits = {index for index, _, _ in self._find(folded, overlapping=True)}
+        rows = self._weights.take(np.fromiter(hits, np.intp, len(hits)), 0)
+        odds: Floats = np.exp(np.minimum(np.add.reduce(rows, 0) + self._bias, 500.0))
+        return odds
 
-    def _calibrated(self, margins: Floats) -> Floats:
-        return 1.0 / (1.0 + np.exp(-np.clip(self._slope * margins + self._offset, -30.0, 30.0)))
-
-
-def sentences(folded: str) -> list[str]:
-    """A folded text cut where the sentence scanner cuts: at 。 ! ? ; and line breaks, and after 256 characters."""
-    return _SENTENCE.findall(folded)
+    def _scores(self, odds: Floats) -> Floats:
+        """The most probable risk gets all of what the harm comes to, the others their part of it."""
+        top = int(odds.argmax())
+        beyond = self._slope * (np.log(odds.sum()) - self._threshold[top])
+        scores: Floats = odds / odds[top] / (1.0 + np.exp(-np.clip(beyond, -30.0, 30.0)))
+        return scores

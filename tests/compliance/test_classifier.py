@@ -1,5 +1,6 @@
 """The risk classifier: quality on tables written apart from its data, exact screening, the recipe in miniature."""
 
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,35 +13,40 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import configs
-from compliance.classifier.artefact import SHIPPED, Artefact, read_artefact, sparse, write_artefact
+from compliance.classifier.artefact import SHIPPED, Artefact, read_artefact, rounded, write_artefact
 from compliance.classifier.cli import classifier as app
-from compliance.classifier.model import MAX_SENTENCE, RiskClassifier, sentences
+from compliance.classifier.model import NEXT, RiskClassifier
 from compliance.classifier.recipe.blocks import DATA, load_blocks
 from compliance.classifier.recipe.build import build, evaluate
-from compliance.classifier.recipe.features import incidence, ngrams
+from compliance.classifier.recipe.features import ngrams
 from compliance.classifier.recipe.fit import Corpus, Recipe
 from compliance.classifier.recipe.gate import Gating
 from compliance.classifier.recipe.measure import Scores
 from compliance.classifier.recipe.sentences import Counts
 from compliance.classifier.recipe.tables import read_table
 from compliance.classifier.recipe.training import Penalty
+from compliance.classifier.recipe.weights import Schedule
+from compliance.sentences import MAX_SENTENCE, sentence_ends
 from compliance.taxonomy import load_taxonomy
 from compliance.unicode import fold
 from compliance.verdict import RulesError
 from tests.compliance.helpers import CASES, read_cases
 
 HARMFUL = CASES / "classifier_harmful.jsonl"
+FRESH = CASES / "classifier_fresh.jsonl"
 BENIGN = CASES / "classifier_benign.jsonl"
 TAXONOMY = load_taxonomy(Path(configs.__file__).parent / "taxonomy.yaml")
+CAUGHT = 0.69  # shares of harmful sentences that are reported, a little below what was measured
+CAUGHT_FRESH = 0.50
 MINIATURE = Recipe(
     training=Counts(harmful=12, near_miss=12, ordinary=30),
     held_out=Counts(harmful=4, near_miss=4, ordinary=8),
     least_sentences=2,
-    steps=10,
-    least_weight=0.01,
-    gate=Gating(Penalty(l1=1e-6, per_length=(1.0, 1.0, 1.0, 1.0), common=0.0), steps=10, least_weight=0.001),
+    schedule=Schedule(rounds=1, batch=64),
+    gate=Gating(Penalty(l1=1e-6, per_length=(1.0, 1.0), common=0.0), steps=10, least_weight=0.001),
 )
-TEXTS = [fold(row["text"]) for name in ("classifier_harmful", "classifier_benign") for row in read_cases(name)]
+TABLES = ("classifier_harmful", "classifier_benign", "classifier_fresh")
+TEXTS = [fold(row["text"]) for name in TABLES for row in read_cases(name)]
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +70,21 @@ def test_every_risk_of_the_taxonomy_is_judged(shipped: RiskClassifier) -> None:
 
 
 def test_tables_cover_every_risk() -> None:
-    rows = read_cases("classifier_harmful")
-    assert all(sum(row["risk"] == risk for row in rows) >= 10 for risk in TAXONOMY.ids)
+    for name in ("classifier_harmful", "classifier_fresh"):
+        rows = read_cases(name)
+        assert all(sum(row.get("risk") == risk for row in rows) >= 10 for risk in TAXONOMY.ids)
     assert len(read_cases("classifier_benign")) >= 400
 
 
 def test_harm_is_found(harmful: Scores) -> None:
-    assert harmful.caught / harmful.harmful >= 0.43
-    assert harmful.hit / harmful.carried >= 0.42
+    assert harmful.caught / harmful.harmful >= CAUGHT
+    assert harmful.hit / harmful.carried >= CAUGHT - 0.02
+
+
+def test_harm_is_found_in_the_later_table(shipped: RiskClassifier) -> None:
+    fresh = evaluate(shipped, [FRESH])
+    assert fresh.caught / fresh.harmful >= CAUGHT_FRESH
+    assert fresh.false_alarms / fresh.harmless <= 0.01
 
 
 def test_reported_risks_are_the_right_ones(harmful: Scores) -> None:
@@ -96,11 +109,21 @@ def _by_hand(artefact: Artefact, text: str) -> list[tuple[str, float]]:
     )
     if gate < 1.0:
         return []
-    rows = [i for i, feature in enumerate(artefact.features) if feature in text]
-    margins = artefact.bias + artefact.weights()[rows].sum(axis=0, dtype=np.float64)
-    scores = 1 / (1 + np.exp(-(artefact.slope * margins + artefact.offset)))
-    found = [(risk, scores[i]) for i, risk in enumerate(artefact.risks) if margins[i] >= artefact.threshold[i]]
+    scores, harm = _scores_by_hand(artefact, text)
+    if harm < artefact.threshold[scores.argmax()]:
+        return []
+    found = [(artefact.risks[i], score) for i, score in enumerate(scores) if score >= NEXT * scores.max()]
     return sorted(found, key=lambda one: -one[1])
+
+
+def _scores_by_hand(artefact: Artefact, text: str) -> tuple[np.ndarray, float]:
+    """Every risk's score, and the log-odds of harm."""
+    rows = [i for i, feature in enumerate(artefact.features) if feature in text]
+    margins = artefact.bias + artefact.columns()[rows].sum(axis=0, dtype=np.float64)
+    harm = np.logaddexp.reduce(margins[:-1]) - margins[-1]
+    top = margins[:-1].argmax()
+    whole = 1 / (1 + np.exp(-artefact.slope[0] * (harm - artefact.threshold[top])))
+    return np.exp(margins[:-1] - margins[top]) * whole, harm
 
 
 @settings(max_examples=50, deadline=None)
@@ -117,18 +140,22 @@ def test_the_gate_opens_for_harm_and_stays_shut_for_most_ordinary_text(shipped: 
         texts = [fold(row["text"]) for row in read_cases(table)]
         return sum(shipped.gate(text) >= 1.0 for text in texts) / len(texts)
 
-    assert opened("classifier_harmful") >= 0.60
-    assert opened("ordinary_independent") <= 0.03
+    assert opened("classifier_harmful") >= 0.85
+    assert opened("ordinary_independent") <= 0.05
 
 
 def test_scores_are_sums_over_the_ngrams(artefact: Artefact, shipped: RiskClassifier) -> None:
-    texts = [text for text in TEXTS if sentences(text) == [text]]
-    rows = incidence(texts, artefact.features)
-    weights = artefact.weights()
-    for text, low, high in zip(texts, rows.starts[:-1], rows.starts[1:], strict=True):
-        margins = artefact.bias + weights[rows.columns[low:high]].sum(axis=0)
-        expected = 1 / (1 + np.exp(-(artefact.slope * margins + artefact.offset)))
+    texts = [text for text in TEXTS if sentence_ends(text) == [len(text)]]
+    for text in texts[::7]:
+        expected, harm = _scores_by_hand(artefact, text)
         np.testing.assert_allclose(list(shipped.scores(text).values()), expected, atol=1e-4)
+        assert shipped.harm(text) == pytest.approx(harm, abs=1e-3)
+
+
+def test_sentences_are_those_of_the_scanner(shipped: RiskClassifier) -> None:
+    harm = "出售全国车主信息,姓名电话身份证都有"
+    one, two = max(shipped.scores(harm).values()), max(shipped.scores("Hello there. " + harm).values())
+    assert one == pytest.approx(two)
 
 
 def test_reported_scores_are_those_of_the_moderation_view(shipped: RiskClassifier) -> None:
@@ -185,8 +212,9 @@ def test_the_card_is_of_the_shipped_file(shipped: RiskClassifier) -> None:
 
 
 def _small(**change: Any) -> Artefact:
-    made = sparse(("ip", "privacy"), ["偷拍", "高仿"], np.array([[0.0, 3.0], [2.0, -1.0]]), np.array([-2.0, -2.0]), 0.1)
-    return replace(made, threshold=np.array([0.0, 0.5]), **{"gate": np.array([1.0, 0.4]), **change})
+    weights = np.array([[0.0, 6.0, 0.0], [4.0, -2.0, 0.0]])
+    made = rounded(("ip", "privacy"), ["偷拍", "高仿"], weights, np.array([-2.0, -2.0, 0.0]), np.array([1.0, 0.4]))
+    return replace(made, **{"threshold": np.array([0.0, 0.5]), **change})
 
 
 def test_a_written_file_reads_back(tmp_path: Path) -> None:
@@ -194,7 +222,7 @@ def test_a_written_file_reads_back(tmp_path: Path) -> None:
     write_artefact(path, _small())
     small = RiskClassifier.load(path)
     assert [risk for risk, _ in small.judge("偷拍")] == ["privacy"]
-    assert small.judge("偷拍高仿") == [("ip", pytest.approx(0.5))]
+    assert [risk for risk, _ in small.judge("偷拍高仿")] == ["privacy", "ip"]
     assert small.judge("高仿") == []
     assert [risk for risk, _ in small.judge("高仿高仿高仿")] == ["ip"]
 
@@ -202,15 +230,15 @@ def test_a_written_file_reads_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"starts": np.array([0, 2], np.uint32)},
-        {"starts": np.array([0, 2, 1], np.uint32)},
-        {"columns": np.array([0, 1, 9], np.uint8)},
-        {"values": np.array([1, np.inf, 1], np.float16)},
-        {"bias": np.array([np.nan, 0.0])},
+        {"weights": np.zeros((2, 2), np.int8)},
+        {"weights": np.zeros((1, 3), np.int8)},
+        {"scale": np.array([1.0, np.inf, 1.0])},
+        {"bias": np.array([np.nan, 0.0, 0.0])},
+        {"threshold": np.array([0.0])},
         {"gate": np.array([1.0])},
         {"gate": np.array([1.0, -1.0])},
         {"gate": np.array([0.0, 0.0])},
-        {"slope": np.array([1.0])},
+        {"slope": np.array([1.0, 1.0])},
         {"features": ("偷拍", "偷拍")},
     ],
 )
@@ -229,6 +257,17 @@ def test_what_is_no_artefact_is_refused(tmp_path: Path) -> None:
             RiskClassifier.load(path)
     with pytest.raises(RulesError, match="cannot be read"):
         RiskClassifier.load(tmp_path / "absent.safetensors")
+
+
+def test_words_to_choose_from_stand_in_a_pattern(tmp_path: Path) -> None:
+    (tmp_path / "risks").mkdir()
+    (tmp_path / "shared.yaml").write_text((DATA / "shared.yaml").read_text("utf-8"), "utf-8")
+    (tmp_path / "risks" / "ip.yaml").write_text(yaml.safe_dump({"say": "{卖|送}{please}{盗版|}书"}), "utf-8")
+    ((ip,), _) = load_blocks(tmp_path)
+    made = {ip.write(ip.of("say", "all")[0], "all", random.Random(seed)) for seed in range(200)}
+    assert {text[0] for text in made} == {"卖", "送"}
+    assert {text.endswith("盗版书") for text in made} == {True, False}
+    assert not any(char in text for text in made for char in "{|}")
 
 
 def test_an_unknown_slot_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The written building blocks (data/*.yaml), and which of them the training may see.
 
-A block is a pattern, an act or a kind of text, with slots for words. Each list of blocks is divided once, by the
+A block is a pattern, an act or a kind of text, with slots for words: `{name}` stands for a word of a list, `{a|b}` for
+one of those written here. Each list of blocks is divided once, by the
 blocks' own digests: most are for training, some for choosing thresholds, some for the final measurement. The words
 that fill slots are not divided: a linear model knows nothing of a word that it never saw.
 """
@@ -24,7 +25,7 @@ Part = Literal["train", "valid", "test", "all"]
 
 _HELD_OUT = 0.15  # of each list, once for thresholds and once for measuring
 _SMALLEST_DIVIDED = 4
-_SLOT = re.compile(r"\{(\w+)\}")
+_SLOT = re.compile(r"\{(\w+|[^{}]*\|[^{}]*)\}")
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -94,7 +95,8 @@ class Blocks:
     def write(self, pattern: str, part: Part, rng: random.Random) -> str:
         """A pattern with every slot filled."""
         while match := _SLOT.search(pattern):
-            filler = rng.choice(self.of(match[1], part))
+            written_here = "|" in match[1]
+            filler = rng.choice(match[1].split("|") if written_here else self.of(match[1], part))
             pattern = pattern[: match.start()] + filler + pattern[match.end() :]
         return pattern
 
@@ -128,7 +130,7 @@ def _blocks(path: Path, file: _Lists, common: Mapping[str, tuple[str, ...]], und
     for name, patterns in own.items():
         for pattern in patterns:
             for slot in _SLOT.findall(pattern):
-                if not lists.get(slot):
+                if "|" not in slot and not lists.get(slot):
                     raise RulesError(
                         f"{path}: {name}: {pattern!r} uses the unknown slot {slot!r}; add it under slots",
                         f"{path}：{name} 中“{pattern}”用到未定义的 {slot}，请在 slots 下补充",

@@ -23,20 +23,22 @@ def build(
     progress("held-out figures", 0.0)
     test = measure(RiskClassifier(judged).judge, corpus.sentences("test", recipe.held_out, recipe.seed))
     whole = fit(corpus, "all", recipe, progress)
-    shipped = replace(whole, threshold=judged.threshold, slope=judged.slope, offset=judged.offset)
+    shipped = replace(whole, threshold=judged.threshold, slope=judged.slope)
     digest = write_artefact(out, shipped)
     classifier = RiskClassifier.load(out)
-    by_hand = evaluate(classifier, tables) if tables else None
+    by_hand = {path.stem: evaluate(classifier, [path]) for path in tables}
+    if tables:
+        by_hand["all"] = evaluate(classifier, tables)
     facts = {
         "digest": digest,
         "bytes": f"{out.stat().st_size:,}",
         "features": f"{len(shipped.features):,}",
         "gate": f"{int((shipped.gate > 0).sum()):,}",
-        "weights": f"{len(shipped.values):,}",
         "blocks": f"{_blocks(corpus):,}",
         "data_digest": _digest(data),
         "sentences": _sentences(corpus, recipe),
         "recipe": repr(recipe),
+        "budget": f"{recipe.budget.all_risks:.1%}",
         "tables": ", ".join(f"`{path.name}`" for path in tables) or "none",
     }
     write_card(card, shipped, facts, test, by_hand)

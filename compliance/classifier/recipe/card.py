@@ -9,24 +9,27 @@ from compliance.classifier.recipe.measure import RiskScore, Scores
 TEMPLATE = Path(__file__).parent / "card_template.md"
 
 
-def write_card(path: Path, artefact: Artefact, facts: Mapping[str, str], test: Scores, tables: Scores | None) -> None:
-    """Fill the template; `facts` are its other fields."""
+def write_card(
+    path: Path, artefact: Artefact, facts: Mapping[str, str], test: Scores, tables: Mapping[str, Scores]
+) -> None:
+    """Fill the template; `facts` are its other fields, `tables` the results by name, the last one over all."""
     template = TEMPLATE.read_text(encoding="utf-8")
+    by_table = [f"  - `{name}`: {_total(scores)}." for name, scores in tables.items()]
     totals = {
         "held_out_total": _total(test),
-        "tables_total": _total(tables) if tables else "not measured in this build",
+        "tables_total": "\n".join(by_table) or "  - not measured in this build.",
     }
-    path.write_text(
-        template.format_map({**facts, **totals, "per_risk": _table(artefact, test, tables)}), encoding="utf-8"
-    )
+    every = list(tables.values())[-1] if tables else None
+    path.write_text(template.format_map({**facts, **totals, "per_risk": _table(artefact, test, every)}), "utf-8")
 
 
 def _total(scores: Scores) -> str:
-    return (
+    harmful = (
         f"{scores.harmful:,} harmful sentences: {_share(scores.caught, scores.harmful)} reported, "
-        f"{_share(scores.hit, scores.carried)} with their own risk; "
-        f"{scores.harmless:,} harmless ones: {_share(scores.false_alarms, scores.harmless)} reported"
+        f"{_share(scores.hit, scores.carried)} with their own risk"
     )
+    harmless = f"{scores.harmless:,} harmless ones: {_share(scores.false_alarms, scores.harmless)} reported"
+    return "; ".join([harmful] * bool(scores.harmful) + [harmless] * bool(scores.harmless))
 
 
 def _table(artefact: Artefact, test: Scores, tables: Scores | None) -> str:

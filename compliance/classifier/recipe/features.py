@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-LONGEST = 4
+LONGEST = 2
 
 
 @dataclass(frozen=True, slots=True)

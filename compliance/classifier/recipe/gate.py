@@ -11,12 +11,12 @@ from compliance.classifier.recipe.training import Costs, Emphasis, Penalty, trai
 
 @dataclass(frozen=True, slots=True)
 class Gating:
-    """How sparse the gate is, and the share of harmful training sentences that must pass it."""
+    """How sparse the gate is, and the share of training sentences found harmful by the weights that must pass it."""
 
-    penalty: Penalty = field(default=Penalty(l1=1e-5, per_length=(100.0, 2.0, 1.0, 1.0), common=10000.0))
+    penalty: Penalty = field(default=Penalty(l1=5e-6, per_length=(100.0, 1.0), common=1000.0))
     steps: int = 100
-    least_weight: float = 0.16
-    recall: float = 0.84
+    least_weight: float = 0.1
+    recall: float = 0.95
 
 
 def fit_gate(harmful: Incidence, ordinary: Incidence, cost: Costs, gating: Gating) -> npt.NDArray[np.floating]:

@@ -1,4 +1,4 @@
-"""When to report a risk, and how its scores become probabilities: chosen on sentences the training did not see."""
+"""When to report a sentence, and how its harm becomes a score: chosen on sentences the training did not see."""
 
 from dataclasses import dataclass
 
@@ -10,39 +10,41 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
-    """What a threshold must reach: precision against ordinary sentences, and a bound on the share of near misses
-    that are reported. Floor and ceiling are log-odds: the patterns at hand are few beside what people write, so a
-    risk that they part too well must not be reported lightly, nor one pattern among them silence a risk."""
+class Budget:
+    """The share of held-out harmless sentences that may be reported: in all, and as any single risk.
 
-    precision: float
-    near_misses: float
-    floor: float
-    ceiling: float
+    Most of them are near misses, which talk about the very acts; ordinary text is reported far less often.
+    """
 
-
-def choose_threshold(harmful: Floats, ordinary: Floats, near_misses: Floats, demand: Demand) -> float:
-    """The lowest threshold that meets the demand, else the ceiling, from one risk's log-odds of each kind."""
-    for threshold in np.unique(np.clip(harmful, demand.floor, demand.ceiling)):
-        found, wrong = (harmful >= threshold).sum(), (ordinary >= threshold).sum()
-        tolerable = (near_misses >= threshold).mean() <= demand.near_misses if len(near_misses) else True
-        if tolerable and found >= demand.precision * (found + wrong):
-            return float(threshold)
-    return demand.ceiling
+    all_risks: float
+    one_risk: float
 
 
-def calibrate(margins: Floats, carries: Bools, steps: int = 50) -> tuple[float, float]:
-    """Platt scaling: slope and offset of the logistic curve that fits best, found by Newton's method.
+def choose_thresholds(harm: Floats, top: npt.NDArray[np.intp], harmless: Bools, risks: int, budget: Budget) -> Floats:
+    """A threshold per risk from the log-odds of harm and the most probable risk of each sentence."""
+    wrong = harm[harmless]
+    shared = _exceeded_by(wrong, budget.all_risks, len(wrong))
+    own = [_exceeded_by(wrong[top[harmless] == risk], budget.one_risk, len(wrong)) for risk in range(risks)]
+    return np.maximum(shared, own)
+
+
+def _exceeded_by(wrong: Floats, share: float, of: int) -> float:
+    """The lowest threshold that at most this share reaches; no floor where there are fewer."""
+    most = int(share * of)
+    return float(np.nextafter(np.sort(wrong)[-most - 1], np.inf)) if len(wrong) > most else -np.inf
+
+
+def choose_slope(beyond: Floats, carries: Bools, steps: int = 50) -> float:
+    """The slope of the logistic curve through 0.5 at the threshold that fits best, by Newton's method.
 
     The targets are drawn in by a little, as Platt does, so that separable data have a finite answer.
     """
     positives, negatives = int(carries.sum()), int((~carries).sum())
     target = np.where(carries, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    design = np.stack((margins, np.ones_like(margins)), axis=1).astype(np.float64)
-    answer = np.array([1.0, 0.0])
+    slope = 1.0
     for _ in range(steps):
-        probability = 1 / (1 + np.exp(-np.clip(design @ answer, -30, 30)))
-        gradient = design.T @ (probability - target)
-        curvature = (design * (probability * (1 - probability))[:, None]).T @ design + 1e-6 * np.eye(2)
-        answer = answer - np.clip(np.linalg.solve(curvature, gradient), -1.0, 1.0)
-    return float(answer[0]), float(answer[1])
+        probability = 1 / (1 + np.exp(-np.clip(slope * beyond, -30, 30)))
+        gradient = (beyond * (probability - target)).sum()
+        curvature = (beyond**2 * probability * (1 - probability)).sum() + 1e-6
+        slope = max(0.1, slope - float(np.clip(gradient / curvature, -1.0, 1.0)))
+    return slope
