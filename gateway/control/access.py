@@ -35,6 +35,13 @@ class Actor:
         """True when this actor may change the organisation's members and keys."""
         return self.is_operator or (self.caller.owner and organisation == self.caller.tenant)
 
+    def reaches(self, role: str) -> bool:
+        """True when this actor may give the role, and change members and keys that have it.
+
+        Reviewers and operators are the platform's people: an owner reaches authors, or as far as its own role.
+        """
+        return role in ROLES[: max(ROLES.index("author"), ROLES.index(self.caller.role)) + 1]
+
     def must_see(self, organisation: str | None) -> None:
         """Raise NotFound, as for what does not exist, for another organisation's things."""
         if not self.sees(organisation):

@@ -67,7 +67,7 @@ async def create_key(request: Request, actor: Anyone, body: NewKey) -> NewSecret
     )
     async with writing(gateway.database) as connection:
         await check_member(connection, organisation, body.member, body.role)
-        await _refuse_operators_key(connection, actor, body.member)
+        await _must_reach(connection, actor, body.member)
         key_id, secret = await add_key(connection, spec, actor.name)
         return NewSecret(key=shown(await key_row(connection, key_id)), secret=secret)
 
@@ -158,17 +158,20 @@ async def _managed(connection: AsyncConnection, actor: Actor, key: str) -> Row[A
     """The key that this actor is about to change. Raises NotFound, Forbidden, InvalidRequest for a revoked one."""
     row = await _key_of(connection, actor, key, locked=True)
     actor.must_manage(row.tenant)
-    await _refuse_operators_key(connection, actor, row.member)
+    await _must_reach(connection, actor, row.member)
     if row.revoked_at is not None:
         raise InvalidRequest("This key is revoked; make a new one. 该密钥已吊销，请新建。", param="key")
     return row
 
 
-async def _refuse_operators_key(connection: AsyncConnection, actor: Actor, member: str | None) -> None:
-    """An owner makes and changes no key of an operator: its role reaches over every organisation."""
+async def _must_reach(connection: AsyncConnection, actor: Actor, member: str | None) -> None:
+    """An owner makes and changes no key of somebody whose role reaches further than its own."""
     row = None if member is None else await member_row(connection, member)
-    if row is not None and row.role == "operator" and not actor.is_operator:
-        raise Forbidden("Only an operator may touch an operator's keys. 仅平台运营人员可管理其密钥。", param="member")
+    if row is not None and not actor.reaches(row.role):
+        raise Forbidden(
+            f"Only an operator may touch the keys of a {row.role}. 仅平台运营人员可管理 {row.role} 的密钥。",
+            param="member",
+        )
 
 
 async def _check_policy(gateway: Gateway, actor: Actor, body: KeyChange) -> None:

@@ -1,4 +1,4 @@
-"""Control routes of an organisation's members. Only an operator touches operators."""
+"""Control routes of an organisation's members. An owner reaches authors, or as far as its own role."""
 
 from typing import Annotated, Any
 
@@ -35,7 +35,7 @@ async def list_members(
 @router.post("", status_code=201, summary="Add a member. / 添加成员。")
 async def create_member(request: Request, actor: Anyone, organisation: str, body: NewMember) -> Member:
     actor.must_manage(organisation)
-    _refuse_operators(actor, body.role)
+    _must_reach(actor, body.role)
     async with writing(gateway_of(request).database) as connection:
         await _must_exist(connection, organisation)
         member = await add_member(
@@ -57,7 +57,7 @@ async def update_member(request: Request, actor: Anyone, organisation: str, memb
     changes = sent(body)
     async with writing(gateway_of(request).database) as connection:
         row = await _member_of(connection, organisation, member)
-        _refuse_operators(actor, row.role, changes.get("role"))
+        _must_reach(actor, row.role, changes.get("role", row.role))
         if row.status == "removed":
             raise InvalidRequest("This member was removed; add a new one. 该成员已移除，请新增。", param="member")
         await change_member(connection, row, changes, actor.name)
@@ -71,7 +71,7 @@ async def delete_member(request: Request, actor: Anyone, organisation: str, memb
     actor.must_manage(organisation)
     async with writing(gateway_of(request).database) as connection:
         row = await _member_of(connection, organisation, member)
-        _refuse_operators(actor, row.role)
+        _must_reach(actor, row.role)
         if row.status == "removed":
             raise nothing_here()
         await remove_member(connection, row, actor.name)
@@ -92,12 +92,12 @@ async def _member_of(connection: AsyncConnection, organisation: str, member: str
     return row
 
 
-def _refuse_operators(actor: Actor, *roles: str | None) -> None:
-    """An owner may neither make an operator nor change one: that role reaches over every organisation."""
-    if "operator" in roles and not actor.is_operator:
-        raise Forbidden(
-            "Only an operator may make or change operators. 仅平台运营人员可设置或修改运营人员。", param="role"
-        )
+def _must_reach(actor: Actor, *roles: str) -> None:
+    for role in roles:
+        if not actor.reaches(role):
+            raise Forbidden(
+                f"Only an operator may make or change a {role}. 仅平台运营人员可设置或修改 {role}。", param="role"
+            )
 
 
 def shown(row: Row[Any] | None, actor: Actor) -> Member:

@@ -1,0 +1,1 @@
+"""Tenants, members, keys and the control API."""
