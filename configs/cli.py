@@ -15,6 +15,7 @@ HELP = {
     "tenants": "Organisations, members and their keys. / 管理企业、成员与密钥。",
     "vouchers": "Grant, import and redeem vouchers; statements. / 算力券的发放、导入、兑换与对账。",
     "nodes": "Show, add, cordon and drain engine nodes. / 查看与管理推理节点。",
+    "limits": "Show and set limits of keys, organisations, models. / 查看与设置限额。",
     "audit": "Verify and export the audit log. / 校验与导出审计日志。",
     "reports": "Work through complaints. / 处理投诉举报。",
     "engine": "Start a vLLM engine for a model of the catalog. / 启动模型引擎。",

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from gateway.audit import api as audit_api
 from gateway.control import me
+from gateway.limits import api as limits_api
 from gateway.routing import api as nodes_api
 from gateway.tenants import key_api, member_api, organisation_api
 
@@ -13,6 +14,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     member_api.router,
     key_api.router,
     nodes_api.router,
+    limits_api.router,
     audit_api.router,
 )
 PREFIX = "/api/v1"

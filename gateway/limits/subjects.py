@@ -45,6 +45,10 @@ class LimitBook:
             return settings.tenants.get(subject.id, settings.tenant)
         return settings.models.get(subject.id, NONE)
 
+    def is_set(self, subject: Subject) -> bool:
+        """Whether an operator has set something for the subject."""
+        return subject in self._set
+
     async def refresh(self) -> None:
         """Read what operators have set."""
         async with self._engine.connect() as connection:
