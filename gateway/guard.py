@@ -97,7 +97,8 @@ class AnswerGuard:
         if index not in self._choices:
             if not isinstance(index, int) or not 0 <= index < self._asked:
                 raise KeyError("choice index")
-            asked = bool(self._request.body.get("logprobs")) or self._request.body.get("logprobs") == 0
+            logprobs = self._request.body.get("logprobs")
+            asked = logprobs is not None and logprobs is not False  # completions ask for the chosen tokens with 0
             whole = not self._request.stream
             self._choices[index] = ChoiceGuard(index, self._pipeline, self._entry, logprobs=asked, whole=whole)
         return self._choices[index]
@@ -185,9 +186,10 @@ class ChoiceGuard:
         if whole or message.get("content") == "":
             # OpenAI's first delta and every whole message carry content, be it empty or null.
             released.setdefault("content", message.get("content") and "")
-        calls = self._tool_calls(message.get("tool_calls") or (), whole=whole)
-        if calls:
-            released["tool_calls"] = calls
+        if message.get("tool_calls") or (self._closing and self._named_calls):
+            calls = self._tool_calls(message.get("tool_calls") or (), whole=whole)
+            if calls:
+                released["tool_calls"] = calls
         if self.stopping_in is not None and not self._closing:
             self._decide_fields_before(self.stopping_in, released)
         return released
@@ -252,9 +254,12 @@ class ChoiceGuard:
         where = f"choices.{self._index}.{name}"
         if release.findings:
             self._entry.add_findings(where, release.findings)
-        ranges = self._entry.released.setdefault(where, {"decided_to": 0, "covered": []})
+        ranges = self._entry.released.get(where)
+        if ranges is None:
+            ranges = self._entry.released[where] = {"decided_to": 0, "covered": []}
         ranges["decided_to"] = release.end
-        ranges["covered"].extend([list(span) for span in release.masked])
+        if release.masked:
+            ranges["covered"].extend([list(span) for span in release.masked])
         if release.blocked and not self.blocked:
             self.blocked = ranges["cut"] = True
             self.stopping = release.findings[-1]
