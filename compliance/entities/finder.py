@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import ahocorasick_rs
+
 from compliance.entities.addresses import Addresses
 from compliance.entities.chinese_names import ChineseNames
 from compliance.entities.foreign_names import ForeignNames
@@ -11,6 +13,7 @@ from compliance.entities.latin_addresses import find_latin_addresses
 from compliance.entities.latin_names import LatinNames
 from compliance.entities.latin_organizations import LatinOrganizations
 from compliance.entities.model import EntityModel
+from compliance.entities.organization_forms import ALL_SUFFIXES
 from compliance.entities.organizations import Organizations
 from compliance.verdict import Severity
 
@@ -37,20 +40,25 @@ class EntityFinder:
         self._chinese = ChineseNames(model)
         self._foreign = ForeignNames(model)
         self._latin = LatinNames(model)
+        # One pass tells of most sentences that they hold no name of a minority and no organisation.
+        self._cues = ahocorasick_rs.AhoCorasick([*model.minority, *ALL_SUFFIXES]).find_matches_as_indexes
+        self._parts = len(model.minority)
 
     def find(self, sentence: str) -> list[Entity]:
         """In order of their beginnings. What lies in an address is no organisation, what lies in either no person."""
         found: list[Entity] = []
         special = _SPECIAL.search(sentence) is not None
+        cues = self._cues(sentence, overlapping=True)
         if special:
             _add(found, "address", "medium", self._addresses.find(sentence))
             _add(found, "address", "medium", find_latin_addresses(sentence))
-        if spans := self._organizations.find(sentence):
+        if cues and (spans := self._organizations.find(sentence)):
             _add(found, "organization", "low", spans)
         if special:
             _add(found, "organization", "low", self._companies.find(sentence))
             _add(found, "person_name", "medium", self._foreign.find_dotted(sentence))
-        if spans := self._foreign.find_known(sentence):
+        known = bool(cues) and any(cue[0] < self._parts for cue in cues)
+        if known and (spans := self._foreign.find_known(sentence)):
             _add(found, "person_name", "medium", spans)
         if spans := self._chinese.find(sentence):
             _add(found, "person_name", "medium", spans)

@@ -24,8 +24,6 @@ class ForeignNames:
         self._model = model
         longest_first = sorted(model.minority, key=len, reverse=True)
         parts = "|".join(longest_first)
-        firsts, seconds = ("".join(sorted({part[at] for part in longest_first})) for at in (0, 1))
-        self._quick = re.compile(f"[{firsts}][{seconds}]")
         self._known = re.compile(f"(?:{parts})+")
         self._part = re.compile(parts)
         syllables = "".join(model.foreign)
@@ -38,9 +36,7 @@ class ForeignNames:
         return [span for match in self._dotted.finditer(text) for span in self._dotted_name(text, *match.span())]
 
     def find_known(self, text: str) -> list[tuple[int, int]]:
-        """Names that are made of known parts."""
-        if not self._quick.search(text):
-            return []
+        """Names that are made of known parts, of which the text should hold one."""
         return [match.span() for match in self._known.finditer(text) if self._is_name(text, *match.span())]
 
     def _dotted_name(self, text: str, start: int, end: int) -> list[tuple[int, int]]:

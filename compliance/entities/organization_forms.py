@@ -53,9 +53,9 @@ NOT_AFTER = re.compile(
 """What makes another word of the suffix: 大学生, 公司法."""
 
 
-_ALL = LEGAL | BODIES | frozenset(_WEAK.split("|"))
-_ENDINGS = frozenset(one[-2:] for one in _ALL)
-_LONGEST = max(len(one) for one in _ALL)
+ALL_SUFFIXES = LEGAL | BODIES | frozenset(_WEAK.split("|"))
+_ENDINGS = frozenset(one[-2:] for one in ALL_SUFFIXES)
+_LONGEST = max(len(one) for one in ALL_SUFFIXES)
 _PAIR = re.compile("[{1}](?<=[{0}].)".format(*("".join(sorted({one[at] for one in _ENDINGS})) for at in (0, 1))))
 
 
@@ -65,7 +65,7 @@ def suffixes(text: str) -> Iterator[tuple[int, int]]:
         end = match.end()
         if text[end - 2 : end] in _ENDINGS:
             for start in range(max(0, end - _LONGEST), end - 1):
-                if text[start:end] in _ALL:
+                if text[start:end] in ALL_SUFFIXES:
                     if not NOT_AFTER.match(text, end):
                         yield start, end
                     break

@@ -105,7 +105,7 @@ class KeywordScan:
                     hits = [hit for hit in hits if not inside_word(region, hit[1])]  # most hits in English text
                 if hits:
                     nothing = False
-                    self._open += self._plainest(view.proposals(hits, region, first, seen))
+                    self._open += self._plainest(view.proposals(hits, text, region, first, seen))
         matches = self._settle(window, final) if self._open else []
         if final:
             self._alive = []

@@ -119,16 +119,26 @@ class View:
     def __bool__(self) -> bool:
         return bool(self._patterns)
 
-    def proposals(self, hits: list[Hit], region: str, base: int, beyond: int) -> Iterator[Proposal]:
-        """The terms among the hits in a region that end after `beyond`; offsets count from `base` before it."""
-        seen = self.view(region)
-        starts = [*self.alphabet.table.run_starts(region), len(region)]
+    def proposals(self, hits: list[Hit], seen: str, region: str, base: int, beyond: int) -> Iterator[Proposal]:
+        """The terms among the hits in a region that end after `beyond`; offsets count from `base` before it.
+
+        `seen` is what the view has of the region. Most hits only begin like a term, which it tells at once.
+        """
+        starts: list[int] = []
+        bounded = self.only_if is not None and not self._loose  # in English text most hits begin or end inside words
         for number, start, _ in hits:
-            first = self._run(region, starts[start], starts[start + 1])
-            inside = self.only_if is not None and all(inside_word(region, at) for at in first)
-            if inside and not self._loose:  # most hits in English text, at little cost
+            if bounded and starts and starts[start + 1] - starts[start] == 1 and inside_word(region, starts[start]):
                 continue
             for end, ways in self._patterns.at(number, seen, start):
+                if not starts:
+                    starts = [*self.alphabet.table.run_starts(region), len(region)]
+                last = starts[end - 1]
+                if bounded and starts[end] - last == 1 and last + 1 < len(region) and inside_word(region, last + 1):
+                    continue
+                first = self._run(region, starts[start], starts[start + 1])
+                inside = self.only_if is not None and all(inside_word(region, at) for at in first)
+                if inside and bounded:
+                    break
                 cuts_words = inside or self._ends_inside_word(region, self._run(region, starts[end - 1], starts[end]))
                 for way in ways:
                     if cuts_words and self._kinds[way.entry].bounded:
