@@ -17,7 +17,7 @@ from gateway.audit.text_keys import KEY, TextDamaged, TextKeys, seal, unseal
 from gateway.record import RequestEntry
 from gateway.upstream import Event
 
-Part = Literal["prompt", "answer", "reported", "contact"]
+Part = Literal["prompt", "answer", "text", "detail", "contact"]
 
 
 @dataclass(frozen=True, slots=True)

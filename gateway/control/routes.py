@@ -5,6 +5,8 @@ from fastapi import APIRouter
 from gateway.audit import api as audit_api
 from gateway.control import me
 from gateway.limits import api as limits_api
+from gateway.reports import public_api as reports_api
+from gateway.reports import review_api as report_cases_api
 from gateway.routing import api as nodes_api
 from gateway.tenants import key_api, member_api, organisation_api
 
@@ -16,5 +18,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     nodes_api.router,
     limits_api.router,
     audit_api.router,
+    reports_api.router,
+    report_cases_api.router,
 )
 PREFIX = "/api/v1"
