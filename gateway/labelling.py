@@ -59,8 +59,8 @@ class Labelling:
 
 def read_by_programs(body: dict[str, Any]) -> bool:
     """True when the answer's text is parsed or pasted into other text, so that a sentence inside would break it."""
-    form = body.get("response_format") or {}
-    calls = bool(body.get("tools")) and body.get("tool_choice") != "none"
+    form = body.get("response_format") or (body.get("output_config") or {}).get("format") or {}
+    calls = bool(body.get("tools")) and body.get("tool_choice") not in ("none", {"type": "none"})
     return (
         calls or form.get("type", "text") != "text" or any(body.get(name) for name in ("structured_outputs", "suffix"))
     )

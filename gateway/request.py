@@ -9,9 +9,16 @@ from pydantic import BaseModel, ValidationError
 
 from compliance.guards.turns import Turns
 from gateway.errors import InvalidRequest
-from gateway.surfaces import chat, completions
+from gateway.surfaces import chat, completions, embeddings, tokens
+from gateway.surfaces.anthropic import places as message_places
+from gateway.surfaces.anthropic import shape as messages
+from gateway.surfaces.anthropic.decode import decoded
+from gateway.surfaces.anthropic.wire import AnthropicErrors, AnthropicWire
 from gateway.surfaces.moderations import InputPart
 from gateway.surfaces.parts import Unscanned, check_parts
+from gateway.surfaces.responses import shape as responses
+from gateway.surfaces.responses.translate import prepared as prepared_response
+from gateway.surfaces.responses.wire import ResponsesWire
 from gateway.surfaces.shape import NOT_FORWARDED, Json, Place
 from gateway.surfaces.surface import Prepared, Surface
 
@@ -22,6 +29,10 @@ def _chat_body(body: Json, parts: Unscanned) -> Prepared:
     return Prepared(body, tuple(check_parts(body, parts)))
 
 
+def _uncounted_message(body: Json, parts: Unscanned) -> Prepared:
+    return replace(messages.prepared(body, parts), unscanned=tokens.NOT_SCANNED)
+
+
 CHAT = Surface(
     chat.ENDPOINT, chat.PATH, chat.ChatRequest, chat.prompt_places, chat.joined_places,
     chat.TEXT_FIELDS, chat.conversations, prepare=_chat_body,
@@ -30,7 +41,33 @@ COMPLETIONS = Surface(
     completions.ENDPOINT, completions.PATH, completions.CompletionRequest, completions.prompt_places,
     completions.joined_places, completions.TEXT_FIELDS, completions.conversations,
 )  # fmt: skip
-SURFACES = (CHAT, COMPLETIONS)
+RESPONSES = Surface(
+    responses.ENDPOINT, responses.PATH, responses.ResponsesRequest, chat.prompt_places, chat.joined_places,
+    chat.TEXT_FIELDS, chat.conversations, engine_path=chat.PATH, always_usage=True, prepare=prepared_response,
+    wire=ResponsesWire,
+)  # fmt: skip
+MESSAGES = Surface(
+    messages.ENDPOINT, messages.PATH, messages.MessagesRequest, message_places.prompt_places,
+    message_places.joined_places, chat.TEXT_FIELDS, message_places.conversations, stream_options=False,
+    always_usage=True, prepare=messages.prepared, decode=decoded, wire=AnthropicWire,
+)  # fmt: skip
+COUNT_TOKENS = Surface(
+    messages.COUNT_ENDPOINT, messages.COUNT_PATH, messages.CountTokensRequest, tokens.nothing_scanned,
+    kind="tokens", billed=False, prepare=_uncounted_message, rebuild=tokens.counted, wire=AnthropicErrors,
+)  # fmt: skip
+EMBEDDINGS = Surface(
+    embeddings.ENDPOINT, embeddings.PATH, embeddings.EmbeddingsRequest, embeddings.prompt_places,
+    conversations=embeddings.conversations, kind="embed", rebuild=embeddings.rebuilt,
+)  # fmt: skip
+TOKENIZE = Surface(
+    tokens.TOKENIZE, tokens.TOKENIZE_PATH, tokens.TokenizeRequest, tokens.nothing_scanned, kind="tokens",
+    billed=False, aliases=("/v1/tokenize",), prepare=tokens.prepared_text, rebuild=tokens.tokenized,
+)  # fmt: skip
+DETOKENIZE = Surface(
+    tokens.DETOKENIZE, tokens.DETOKENIZE_PATH, tokens.DetokenizeRequest, tokens.nothing_scanned, kind="tokens",
+    billed=False, aliases=("/v1/detokenize",), rebuild=tokens.detokenized,
+)  # fmt: skip
+SURFACES = (CHAT, COMPLETIONS, RESPONSES, MESSAGES, COUNT_TOKENS, EMBEDDINGS, TOKENIZE, DETOKENIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +198,7 @@ def _field_error(error: ValidationError) -> InvalidRequest:
     return InvalidRequest(f"Field '{path}': {deepest['msg']}. 字段无效。", param=path)
 
 
-BRANCHES = ("str", "int", "float", "bool", "dict", InputPart.__name__)
+BRANCHES = ("str", "int", "float", "bool", "dict", InputPart.__name__, responses.Item.__name__, messages.Block.__name__)
 
 
 def _is_branch(part: Any) -> bool:

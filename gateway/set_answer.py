@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.record import RequestEntry
 from gateway.request import CheckedRequest
-from gateway.surfaces import chat
+from gateway.surfaces import completions
 from gateway.upstream import Event
 
 REPLACED = "content_filter"
@@ -30,7 +30,7 @@ def set_answer_events(
     request: CheckedRequest, text: str, choices: int, entry: RequestEntry, now: float
 ) -> Iterator[Event]:
     """A complete answer of the surface that says `text` in every choice. No node was asked, so no token is counted."""
-    is_chat = request.surface.endpoint == chat.ENDPOINT
+    is_chat = request.surface.endpoint != completions.ENDPOINT
     head: Event = {
         "id": ("chatcmpl-" if is_chat else "cmpl-") + entry.id.removeprefix("req_"),
         "object": OBJECTS[is_chat, request.stream],

@@ -15,6 +15,8 @@ from typing import Any, Literal, Protocol
 import orjson
 from aiohttp import web
 
+from loadtests import fake_surfaces
+
 Fault = Literal[
     "none", "status_500", "status_400", "html", "die_before", "die_midway", "half_event", "garbage_event",
     "not_object", "error_event", "no_choices", "bad_index", "hang_before", "hang_midway", "no_usage", "status_404",
@@ -76,6 +78,8 @@ class FakeEngine:
         app.router.add_post("/v1/embeddings", self._embed)
         app.router.add_post("/v1/chat/completions", self._generate)
         app.router.add_post("/v1/completions", self._generate)
+        for path in (fake_surfaces.PATH, *fake_surfaces.ANSWERS):
+            app.router.add_post(path, self._generate)
         return app
 
     async def _health(self, _request: web.Request) -> web.Response:
@@ -91,11 +95,11 @@ class FakeEngine:
         body = orjson.loads(await request.read())
         if not self.up or body["model"] not in self.served:
             return web.json_response({"error": {"message": "no"}}, status=404 if self.up else 503)
-        self.seen.probes += body["input"] == "1"
-        inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
-        data = [{"object": "embedding", "index": index, "embedding": [0.0, 1.0]} for index in range(len(inputs))]
-        usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
-        return web.json_response({"object": "list", "data": data, "model": body["model"], "usage": usage})
+        if body["input"] == "1":
+            self.seen.probes += 1
+        else:
+            self.seen.bodies.append(body)
+        return web.json_response(fake_surfaces.embeddings(body))
 
     async def _generate(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
@@ -128,6 +132,8 @@ class FakeEngine:
         refusal = await self._fault_before(request, script)
         if refusal is not None:
             return refusal
+        if request.path in fake_surfaces.ANSWERS:
+            return web.json_response(fake_surfaces.ANSWERS[request.path](body))
         if not body.get("stream"):
             return await self._whole(request, script)
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
@@ -138,7 +144,8 @@ class FakeEngine:
                 return response
             await response.write(b"data: " + orjson.dumps(event) + b"\n\n")
             count += 1
-        await response.write(b"data: [DONE]\n\n")
+        if request.path != fake_surfaces.PATH:
+            await response.write(b"data: [DONE]\n\n")
         return response
 
     async def _fault_before(self, request: web.Request, script: Script) -> web.Response | None:
@@ -190,6 +197,8 @@ class FakeEngine:
     async def _whole(self, request: web.Request, script: Script) -> web.Response:
         await asyncio.sleep(script.pause_seconds * len(script.deltas))
         merged = [_merged(script.deltas) for _ in range(script.choices)]
+        if request.path == fake_surfaces.PATH:
+            return web.json_response(fake_surfaces.message(merged[0], script.finish_reason, len(script.deltas)))
         chat = request.path.endswith("/chat/completions")
         choices = [
             {
@@ -205,6 +214,12 @@ class FakeEngine:
         return web.json_response(answer | {"usage": usage})
 
     async def _events(self, request: web.Request, script: Script) -> AsyncIterator[dict[str, Any]]:
+        if request.path == fake_surfaces.PATH:
+            for event in fake_surfaces.message_events(script.deltas, script.finish_reason):
+                yield event
+                if script.pause_seconds:
+                    await asyncio.sleep(script.pause_seconds)
+            return
         chat = request.path.endswith("/chat/completions")
         head = {"id": "fake-1", "object": "chat.completion.chunk", "created": 1, "model": "x"}
         for position, delta in enumerate(script.deltas):

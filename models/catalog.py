@@ -2,7 +2,9 @@
 
 import hashlib
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from configs.schema import AdapterSettings, CatalogSettings, ModelSettings
 
@@ -31,6 +33,27 @@ class ServedModel:
         return self.base.id if self.adapter else None
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The smallest request that only an engine can answer that really serves a model."""
+
+    path: str
+    body: dict[str, Any]
+    answers_in: str
+
+    def is_answered_by(self, answer: dict[str, Any]) -> bool:
+        """Whether that is an answer."""
+        return bool(answer.get(self.answers_in))
+
+
+def probe(base: ModelSettings, served_name: str) -> Probe:
+    """The probe of a model: one token, or one vector."""
+    if base.kind == "embed":
+        return Probe("/v1/embeddings", {"model": served_name, "input": "1"}, "data")
+    body = {"model": served_name, "prompt": "1", "max_tokens": 1, "temperature": 0}
+    return Probe("/v1/completions", body, "choices")
+
+
 class Catalog:
     """Every served model by public id; built once from the catalog file."""
 
@@ -47,15 +70,30 @@ class Catalog:
     def weights(self, base: ModelSettings) -> str:
         """What vLLM's --model takes: an existing local folder, or a hub id. Raises CatalogError."""
         source = base.source
-        if source.path is None:
+        path = self._folder(base)
+        if path is None:
             return source.huggingface or source.modelscope or ""
-        path = self._root / source.path
         if not (path / "config.json").is_file():
             raise CatalogError(
                 f"model '{base.id}': {path} holds no config.json; run `opcgate models build-starter` "
-                "or correct source.path in the catalog"
+                f"or correct source.{source.kind()} in the catalog"
             )
         return str(path)
+
+    def _folder(self, base: ModelSettings) -> Path | None:
+        """Where the weights are on this machine, or None for a hub's. Raises CatalogError for a missing package."""
+        if base.source.path is not None:
+            return self._root / base.source.path
+        if base.source.package is None:
+            return None
+        package, _, inside = base.source.package.partition("/")
+        found = find_spec(package)
+        if found is None or found.origin is None:
+            raise CatalogError(
+                f"model '{base.id}': the package {package} is not installed; install it, or correct "
+                "source.package in the catalog"
+            )
+        return Path(found.origin).parent / inside
 
     def served(self, model_ids: tuple[str, ...]) -> dict[str, ServedModel]:
         """The named bases and adapters, ready to serve. Raises CatalogError for an unknown id."""
@@ -81,9 +119,10 @@ class Catalog:
 
     def _base_digest(self, base: ModelSettings) -> str:
         """Of the files for local weights; of source and revision for a hub's, which the hub pins."""
-        if base.source.path is not None:
-            return folder_digest(self._root / base.source.path)
-        return hashlib.sha256(base.source.model_dump_json().encode()).hexdigest()
+        path = self._folder(base)
+        if path is not None:
+            return folder_digest(path)
+        return hashlib.sha256(base.source.model_dump_json(exclude={"package"}).encode()).hexdigest()
 
 
 def folder_digest(folder: Path) -> str:

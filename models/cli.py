@@ -94,7 +94,7 @@ def list_models(config: ConfigPath = None) -> None:
     table = Table("id", "from", "context", "adapters")
     for entry in load_catalog(load_settings(config).catalog).models:
         source = entry.source
-        place = str(source.path or source.huggingface or source.modelscope)
+        place = str(source.path or source.package or source.huggingface or source.modelscope)
         table.add_row(
             entry.id, f"{source.kind()}: {place}", str(entry.context_tokens), ", ".join(a.id for a in entry.adapters)
         )

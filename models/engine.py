@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from configs.schema import EngineSettings
-from models.catalog import Catalog, CatalogError, ServedModel
+from models.catalog import Catalog, CatalogError, Probe, ServedModel
 
 LOOPBACK_ONLY = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
@@ -32,6 +32,8 @@ def engine_command(catalog: Catalog, settings: EngineSettings) -> EngineCommand:
     argv += ["--host", settings.host, "--port", str(settings.port)]
     argv += ["--max-model-len", str(base.context_tokens), "--dtype", base.dtype]
     argv += ["--disable-uvicorn-access-log"]
+    if base.kind == "embed":
+        argv += ["--runner", "pooling"]
     if base.source.revision:
         argv += ["--revision", base.source.revision]
     if base.quantization:
@@ -58,7 +60,7 @@ def _environment(source: str, settings: EngineSettings) -> dict[str, str]:
     env |= {"VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib)}
     if source == "modelscope":
         env["VLLM_USE_MODELSCOPE"] = "1"
-    elif source == "path":
+    elif source in ("path", "package"):
         env |= LOOPBACK_ONLY
     return env
 
@@ -84,14 +86,13 @@ def load_adapters(catalog: Catalog, settings: EngineSettings) -> Iterator[Served
             raise CatalogError(f"adapter '{model.id}' could not be loaded: {error}") from None
 
 
-def completes_one_token(url: str, model: str, timeout_seconds: float) -> bool:
-    """True when the engine really generates: vLLM says healthy before it can answer."""
-    body = json.dumps({"model": model, "prompt": "1", "max_tokens": 1}).encode()
+def answers(url: str, asked: Probe, timeout_seconds: float) -> bool:
+    """True when the engine really answers: vLLM says healthy before it can."""
     request = urllib.request.Request(  # noqa: S310 - the address is the engine this process started
-        url + "/v1/completions", body, {"content-type": "application/json"}
+        url + asked.path, json.dumps(asked.body).encode(), {"content-type": "application/json"}
     )
     try:
         with urllib.request.urlopen(request, timeout=timeout_seconds) as response:  # noqa: S310 - as above
-            return bool(json.load(response).get("choices"))
+            return asked.is_answered_by(json.load(response))
     except (OSError, ValueError):
         return False

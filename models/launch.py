@@ -8,8 +8,8 @@ import typer
 
 from configs.loader import SettingsError, load_catalog
 from configs.schema import EngineSettings, Settings
-from models.catalog import Catalog, CatalogError
-from models.engine import completes_one_token, engine_command, engine_url, load_adapters
+from models.catalog import Catalog, CatalogError, probe
+from models.engine import answers, engine_command, engine_url, load_adapters
 from models.process import Child
 from models.stopping import Stopped, signals_stop
 
@@ -50,10 +50,11 @@ def start_engine(catalog: Catalog, settings: EngineSettings, log: Path) -> Child
 
 
 def wait_for_engine(child: Child, catalog: Catalog, settings: EngineSettings, report: Report) -> None:
-    """Return when a one-token completion succeeds and every adapter is loaded. Raises EngineFailed."""
+    """Return when a probe is answered and every adapter is loaded. Raises EngineFailed."""
     started = time.monotonic()
     url = engine_url(settings)
-    while not completes_one_token(url, settings.model, timeout_seconds=30):
+    asked = probe(catalog.base(settings.model), settings.model)
+    while not answers(url, asked, timeout_seconds=30):
         waited = time.monotonic() - started
         if child.exit_code is not None:
             raise EngineFailed(

@@ -17,7 +17,7 @@ def test_the_shipped_files_load() -> None:
     ids = {entry.id for entry in catalog.models} | {a.id for entry in catalog.models for a in entry.adapters}
     assert settings.engine.model in ids
     assert {model for node in settings.nodes for model in node.models} <= ids
-    assert {entry.source.kind() for entry in catalog.models} == {"path", "huggingface", "modelscope"}
+    assert {entry.source.kind() for entry in catalog.models} == {"path", "package", "huggingface", "modelscope"}
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ models:
   - id: opc-starter
     source: {huggingface: none/none}
     context_tokens: 1024
+  - id: vectors
+    source: {huggingface: none/none}
+    kind: embed
+    context_tokens: 1024
 """
 
 
@@ -48,7 +52,7 @@ class Faulty:
 @pytest.fixture(scope="session")
 def faulty_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
     folder = tmp_path_factory.mktemp("faulty")
-    engine = FakeEngine(("opc-starter",))
+    engine = FakeEngine(("opc-starter", "vectors"))
     with running(engine) as upstream:
         settings = _settings(folder, upstream)
         key = run_opcgate(
@@ -96,7 +100,7 @@ compliance:
   lexicons: [{configs}/lexicons/starter.tsv]
   allow_lists: [{configs}/lexicons/allow.tsv]
 labels: {{key_file: "{folder}/label-key.pem"}}
-nodes: [{{name: fake, url: "{upstream}", models: [opc-starter]}}]
+nodes: [{{name: fake, url: "{upstream}", models: [opc-starter, vectors]}}]
 """
     )
     return load_settings(folder / "opcgate.yaml")

@@ -131,7 +131,7 @@ def test_readiness_models_and_metrics(faulty: Faulty) -> None:
     faulty.chat()
     for path in ("/health", "/livez", "/readyz"):
         assert httpx.get(faulty.url + path).status_code == 200
-    (model,) = faulty.client.get("/v1/models").json()["data"]
+    model, _vectors = faulty.client.get("/v1/models").json()["data"]
     assert (model["id"], model["object"], model["owned_by"]) == ("opc-starter", "model", "opcgate")
     assert faulty.client.get("/v1/models/opc-starter").json()["id"] == "opc-starter"
     text = httpx.get(f"{faulty.url}/metrics").text
