@@ -111,7 +111,9 @@ class serving:  # noqa: N801 - a context manager, read as a verb
 
     def __init__(self, settings: Settings) -> None:
         self._port = free_port()
-        config = uvicorn.Config(build_app(settings), port=self._port, log_level="warning", lifespan="on", ws="none")
+        config = uvicorn.Config(
+            build_app(settings), port=self._port, log_level="warning", lifespan="on", ws="none", proxy_headers=False
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="gateway")
 
