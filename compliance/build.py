@@ -112,8 +112,7 @@ class Parts:
         """The scanners of one direction that the policy has not switched off."""
         scanners: list[Scanner] = []
         if policy.enabled(KeywordScanner.name):
-            with collection_paused():
-                scanners.append(self.library.scanner(lambda term: self.meanings.of(term, policy, direction)))
+            scanners.append(self.meanings.scanner(self.library, policy, direction))
         if policy.enabled(PiiScanner.name):
             scanners.append(_personal_info(policy, direction))
         if policy.enabled(InjectionScanner.name):
@@ -131,12 +130,20 @@ class KeywordMeanings:
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], Meaning] = {}
 
-    def of(self, term: Term, policy: Policy, direction: Direction) -> Meaning | None:
-        """The meaning of a term, None where the policy allows it."""
-        action = policy.action(direction, term.risk, term.severity, "keyword", KeywordScanner.name)
-        if action is Action.allow:
-            return None
+    def scanner(self, library: TermLibrary, policy: Policy, direction: Direction) -> KeywordScanner:
+        """The scanner of the terms that the policy does not allow."""
+
+        def action(risk: str, severity: Severity) -> Action:
+            return policy.action(direction, risk, severity, "keyword", KeywordScanner.name)
+
         placeholder = policy.placeholder("keyword")
+        with collection_paused():
+            return library.scanner(
+                lambda risk, severity: action(risk, severity) is not Action.allow,
+                lambda term: self._meaning(term, action(term.risk, term.severity), placeholder),
+            )
+
+    def _meaning(self, term: Term, action: Action, placeholder: str) -> Meaning:
         key = (term.rule, term.risk, term.severity, action, placeholder)
         if key not in self._known:
             self._known[key] = Meaning(

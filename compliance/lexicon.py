@@ -11,12 +11,13 @@ docs/lexicons.md explains all of it with examples.
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from itertools import chain, islice
 from pathlib import Path
-from typing import cast, get_args
+from typing import NamedTuple, cast, get_args
 
 from compliance.keywords.excuses import occurrences
 from compliance.keywords.foldings import Folding
@@ -28,14 +29,18 @@ MAX_TERM = 64
 """Longest term in folded characters; it bounds what a stream may have to hold back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One line of a term file. `rule` is `file:line`, so a finding can be traced without quoting it."""
+Row = tuple[int, list[str]]
+"""The number of a line and its columns."""
+
+
+class Term(NamedTuple):
+    """One line of a term file: a tuple, since long lists have many."""
 
     folded: str
     risk: str
     severity: Severity
-    rule: str
+    file: str
+    line: int
     foldings: Folding
     bounded: bool
     contexts: tuple[str, ...]
@@ -43,6 +48,11 @@ class Term:
     source: str
     added: date | None
     reviewed: date | None
+
+    @property
+    def rule(self) -> str:
+        """`file:line`, so that a finding can be traced without quoting it."""
+        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +77,27 @@ def list_digest(path: Path) -> str:
 
 def read_terms(path: Path, risks: frozenset[str]) -> Iterator[Term]:
     """The terms of one file; the first bad line, or a term that stands twice for one risk, is a `RulesError`."""
-    names: dict[str, int] = {}
+    rows = _rows(path)
+    first = next(rows, None)
+    if first is None:
+        return
+    number, columns = first
+    header = columns[0] == "term"
+    names = _columns(path, number, columns) if header else ["term", "risk", "severity"]
     line_of: dict[tuple[str, str], int] = {}
-    for number, columns in _rows(path):
-        if not names:
-            header = columns[0] == "term"
-            names = _columns(path, number, columns) if header else {"term": 0, "risk": 1, "severity": 2}
-            if header:
-                continue
-        term = _term(path, number, columns, names, risks)
-        first = line_of.setdefault((term.folded, term.risk), number)
-        if first != number:
+    known: dict[str, str] = {}
+    for number, columns, folded in _folded(rows if header else chain([first], rows)):
+        term = _term(path, number, columns, folded, names, risks, known)
+        before = line_of.setdefault((term.folded, term.risk), number)
+        if before != number:
             raise _bad(
-                path, number, f"the same term for the same risk as line {first}; remove one of the two lines",
-                f"与第 {first} 行的词和风险相同，请删除其中一行",
+                path, number, f"the same term for the same risk as line {before}; remove one of the two lines",
+                f"与第 {before} 行的词和风险相同，请删除其中一行",
             )  # fmt: skip
         yield term
 
 
-def _columns(path: Path, number: int, names: list[str]) -> dict[str, int]:
+def _columns(path: Path, number: int, names: list[str]) -> list[str]:
     for name in ("risk", "severity"):
         if name not in names:
             raise _bad(
@@ -98,10 +110,33 @@ def _columns(path: Path, number: int, names: list[str]) -> dict[str, int]:
                 path, number, f"the header names the column {name!r} twice; rename one",
                 f"表头中 {name} 列出现两次，请改名",
             )  # fmt: skip
-    return {name: at for at, name in enumerate(names)}
+    return names
 
 
-def _term(path: Path, number: int, columns: list[str], names: dict[str, int], risks: frozenset[str]) -> Term:
+def _folded(rows: Iterable[Row]) -> Iterator[tuple[int, list[str], str]]:
+    """Rows with their first columns folded, many at a time."""
+    rows = iter(rows)
+    while some := list(islice(rows, _AT_A_TIME)):
+        entries = [columns[0] for _, columns in some]
+        folded = fold("\n".join(entries)).split("\n")
+        if len(folded) != len(entries):  # one of them is an escape of a line break
+            folded = [fold(entry) for entry in entries]
+        yield from ((number, columns, one) for (number, columns), one in zip(some, folded, strict=True))
+
+
+_AT_A_TIME = 1000
+
+
+def _term(
+    path: Path,
+    number: int,
+    columns: list[str],
+    folded: str,
+    names: list[str],
+    risks: frozenset[str],
+    known: dict[str, str],
+) -> Term:
+    """`known` keeps what stands in many rows, so that it is there once."""
     if len(columns) < 3:
         raise _bad(
             path,
@@ -109,32 +144,37 @@ def _term(path: Path, number: int, columns: list[str], names: dict[str, int], ri
             "needs term, risk and severity separated by tabs",
             "需要用制表符分隔的词、风险、级别三列",
         )
-    row = {name: columns[at] for name, at in names.items() if at < len(columns)}
+    row = dict(zip(names, columns, strict=False))
     risk, severity = row.get("risk", ""), row.get("severity", "")
     if risk not in risks:
         raise _bad(
             path, number, f"unknown risk {risk!r}; use an id of configs/taxonomy.yaml",
             f"风险 {risk!r} 不存在，请用 configs/taxonomy.yaml 里的 id",
         )  # fmt: skip
-    if severity not in get_args(Severity):
+    if severity not in _SEVERITIES:
         raise _bad(
             path, number, f"unknown severity {severity!r}; use low, medium or high",
             f"级别 {severity!r} 不存在，请用 low、medium 或 high",
         )  # fmt: skip
-    folded = _fold_entry(path, number, row["term"])
+    _check_entry(path, number, folded)
+    text, source = columns[0], row.get("source", "")
     return Term(
         folded,
-        risk,
-        cast("Severity", severity),
-        f"{path.name}:{number}",
+        known.setdefault(risk, risk),
+        cast("Severity", known.setdefault(severity, severity)),
+        path.name,
+        number,
         _foldings(path, number, row.get("foldings", ""), folded),
         _bounded(path, number, row.get("boundary", "")),
         _contexts(path, number, row.get("contexts", ""), folded),
-        row["term"],
-        row.get("source", ""),
+        folded if text == folded else text,
+        known.setdefault(source, source),
         _date(path, number, "added", row.get("added", "")),
         _date(path, number, "reviewed", row.get("reviewed", "")),
     )
+
+
+_SEVERITIES = frozenset(get_args(Severity))
 
 
 def _foldings(path: Path, number: int, given: str, folded: str) -> Folding:
@@ -170,11 +210,13 @@ def strict_foldings(folded: str) -> Folding:
 
 def _counted(folded: str) -> tuple[int, int]:
     """How many Chinese characters and how many letters a term has."""
-    signs = len(_SIGN.findall(folded))
-    return signs, sum(map(is_word, folded)) if signs < len(folded) else 0
+    if _SIGNS.fullmatch(folded):
+        return len(folded), 0
+    others = _SIGNS.sub("", folded)
+    return len(folded) - len(others), sum(map(is_word, others))
 
 
-_SIGN = re.compile("[\u3400-\u9fff]")
+_SIGNS = re.compile("[\u3400-\u9fff]+")
 
 
 _parsed = cache(Folding.parse)
@@ -202,6 +244,8 @@ def _bounded(path: Path, number: int, given: str) -> bool:
 
 
 def _contexts(path: Path, number: int, given: str, folded: str) -> tuple[str, ...]:
+    if not given:
+        return ()
     contexts = tuple(fold(one.strip()).replace("~", folded) for one in given.split("|") if one.strip())
     for one in contexts:
         if one == folded or not occurrences(one, folded):
@@ -214,7 +258,7 @@ def _contexts(path: Path, number: int, given: str, folded: str) -> tuple[str, ..
 
 def _date(path: Path, number: int, column: str, given: str) -> date | None:
     try:
-        return date.fromisoformat(given) if given else None
+        return _parsed_date(given) if given else None
     except ValueError:
         raise _bad(
             path, number, f"{column}: {given!r} is no date; write it like 2026-11-24",
@@ -222,26 +266,28 @@ def _date(path: Path, number: int, column: str, given: str) -> date | None:
         ) from None  # fmt: skip
 
 
+_parsed_date = cache(date.fromisoformat)
+
+
 def read_allowed(path: Path) -> Iterator[str]:
     """The folded allowed words of one file; the first bad line is a `RulesError`."""
     first = True
-    for number, columns in _rows(path):
+    for number, columns, folded in _folded(_rows(path)):
         if not (first and columns[0] == "word"):
-            yield _fold_entry(path, number, columns[0])
+            _check_entry(path, number, folded)
+            yield folded
         first = False
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path) -> Iterator[Row]:
     """The rows that are neither comments nor blank."""
     for number, line in enumerate(read_text(path).split("\n"), start=1):
-        line = line.removesuffix("\r")
-        if line.strip() and not line.startswith("#"):
-            yield number, [column.strip() for column in line.split("\t")]
+        if not line.startswith("#") and line.strip():
+            yield number, [column.strip() for column in line.removesuffix("\r").split("\t")]
 
 
-def _fold_entry(path: Path, number: int, entry: str) -> str:
-    folded = fold(entry)
-    if not folded.strip() or BREAK in folded:
+def _check_entry(path: Path, number: int, folded: str) -> None:
+    if BREAK in folded or not folded.strip():
         raise _bad(
             path,
             number,
@@ -250,7 +296,6 @@ def _fold_entry(path: Path, number: int, entry: str) -> str:
         )
     if len(folded) > MAX_TERM:
         raise _bad(path, number, f"longer than {MAX_TERM} characters; shorten it", f"超过 {MAX_TERM} 个字符，请缩短")
-    return folded
 
 
 def _bad(path: Path, number: int, en: str, zh: str) -> RulesError:

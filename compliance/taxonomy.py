@@ -45,7 +45,7 @@ def load_taxonomy(path: Path) -> Taxonomy:
 def read_yaml(path: Path) -> Any:
     """Parse a YAML file, or say where it cannot be read."""
     try:
-        return yaml.safe_load(read_text(path))
+        return yaml.load(read_text(path), Loader=yaml.CSafeLoader)  # as safe, and ten times as fast
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""

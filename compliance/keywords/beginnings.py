@@ -20,6 +20,7 @@ LETTERS = 6
 """So many characters of a way are looked for: three Chinese ones say as much as six others."""
 
 _CHINESE = "\u2e80"
+_NUMBERS, _SPLIT = int(Folding.numbers), int(Folding.split)
 
 
 class Beginnings(NamedTuple):
@@ -35,8 +36,11 @@ class Beginnings(NamedTuple):
     longest: int
 
 
-BeginningsOf = Callable[[str, str, Folding], Beginnings | None]
-"""Of a term, what its view has of it, and the disguises it allows; None where the ways themselves have to be asked."""
+BeginningsOf = Callable[[str, str, int], Beginnings | None]
+"""Of a term, what its view has of it, and the disguises it allows; None where the ways themselves have to be asked.
+
+The disguises are a plain number, since operations on flags cost ten times as much.
+"""
 
 
 def cut(seen: str) -> str:
@@ -55,7 +59,7 @@ def run_length(seen: str) -> int:
     return len(seen) - len(seen.lstrip(seen[0]))
 
 
-def as_it_is(term: str, seen: str, allowed: Folding) -> Beginnings | None:
+def as_it_is(term: str, seen: str, allowed: int) -> Beginnings | None:
     """Of a term that is written in one way."""
     return _beginnings((seen,), True, (term[:2],), len(term)) if len(seen) == len(term) else None
 
@@ -64,23 +68,44 @@ class NativeBeginnings:
     """Of a term as it is and with characters split apart."""
 
     def __init__(self, table: CharTable) -> None:
-        ways_of = {char: ["".join(filter(table.of, way)) for way in ways] for char, ways in splits().items()}
-        self._ways = ways_of
-        self._seen = {char: ["".join(map(table.of, way)) for way in ways] for char, ways in ways_of.items()}
+        self._of = table.of
+        self._ways = {char: ["".join(filter(table.of, way)) for way in ways] for char, ways in splits().items()}
+        self._seen = {char: ["".join(map(table.of, way)) for way in ways] for char, ways in self._ways.items()}
         self._longest = {char: max(map(len, ways)) for char, ways in splits().items()}
+        self._plain: dict[str, tuple[str, ...]] = {}
 
-    def __call__(self, term: str, seen: str, allowed: Folding) -> Beginnings | None:
-        if len(seen) != len(term) or (Folding.numbers in allowed and has_number(term)):
+    def __call__(self, term: str, seen: str, allowed: int) -> Beginnings | None:
+        if len(seen) != len(term) or (allowed & _NUMBERS and not term.isalpha() and has_number(term)):
             return None
-        if Folding.split not in allowed or self._ways.keys().isdisjoint(term):
+        if not allowed & _SPLIT:
             return as_it_is(term, seen, allowed)
         longest = sum([self._longest.get(char, 1) for char in term])
+        patterns = self._first_signs(term)
+        if patterns:
+            return Beginnings(patterns, 1, {pattern[:2] for pattern in patterns}, longest)
         letters = self._letters(term)
         for size in (SIGNS, LETTERS):
             made = _beginnings(self._texts(term[:size], seen[:size]), size >= len(term), letters, longest)
             if made is not None:
                 return made
         return None
+
+    def _first_signs(self, term: str) -> set[str]:
+        """The patterns where all of them are the first Chinese characters as they are written; empty elsewhere."""
+        patterns = {""}
+        for char in term[:SIGNS]:
+            plain = self._plain.get(char)
+            if plain is None:
+                self._plain[char] = plain = self._plain_ways(char)
+            patterns = {(one + way)[:SIGNS] for one in patterns for way in plain}
+        joined = "\n".join(patterns)
+        return patterns if collapsed(joined) is joined else set()
+
+    def _plain_ways(self, char: str) -> tuple[str, ...]:
+        """The ways to write a character where the view has all of them as they are; none elsewhere."""
+        ways = (char, *splits().get(char, ()))
+        same = all(sign >= _CHINESE and self._of(sign) == sign for way in ways for sign in way)
+        return ways if same else ()
 
     def _letters(self, term: str) -> set[str]:
         firsts = (term[0], *self._ways.get(term[0], ()))
@@ -105,7 +130,7 @@ class LatinBeginnings:
         self._table = table.entries
         self._seen: dict[str, str] = {}
 
-    def __call__(self, term: str, seen: str, allowed: Folding) -> Beginnings | None:
+    def __call__(self, term: str, seen: str, allowed: int) -> Beginnings | None:
         if len(seen) != len(term):
             return None
         syllables = read_aloud(term)
@@ -129,13 +154,13 @@ Picker = Callable[[Sequence[str]], tuple[str, ...]]
 
 
 @lru_cache(4096)
-def _pickers(size: int, spoken: tuple[int, ...], allowed: Folding) -> tuple[tuple[Picker, ...], tuple[Picker, ...]]:
+def _pickers(size: int, spoken: tuple[int, ...], allowed: int) -> tuple[tuple[Picker, ...], tuple[Picker, ...]]:
     """What the different ways are put together of: so many characters, then their syllables, then their initials.
 
     The second ones do so for the first two characters.
     """
     kinds: dict[tuple[int, ...], None] = {}
-    for how, chosen in choices(spoken, allowed):
+    for how, chosen in choices(spoken, Folding(allowed)):
         kinds[tuple((1 if how is Folding.pinyin else 2) if at in chosen else 0 for at in range(size))] = None
     return _made_of(kinds, size), _made_of({kind[:2]: None for kind in kinds}, min(size, 2))
 

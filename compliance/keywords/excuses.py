@@ -6,8 +6,6 @@ An allowed word may also sound like a term: 强制出售 is no disguise of 枪�
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import ahocorasick_rs
-
 from compliance.keywords.foldings import MAX_GAP
 from compliance.keywords.pinyin import sounds
 from compliance.keywords.spelling import UNFINISHED, Alphabet, Spelling
@@ -63,17 +61,24 @@ def _places(word: str, term: str) -> list[int]:
 def _inside(words: Iterable[str], terms: Sequence[str]) -> Iterator[tuple[str, int, int]]:
     """Each word with the number of a term in it and its place; without any, of a term that it sounds like."""
     unlike: list[str] = []
-    literal = ahocorasick_rs.AhoCorasick(terms)
+    places = {term: number for number, term in enumerate(terms)}
     for word in words:
-        hits = literal.find_matches_as_indexes(word, overlapping=True)
-        yield from ((word, number, at) for number, at, _ in hits)
-        if not hits:
+        found = [(word, places[part], at) for part, at in _parts(word) if part in places]
+        yield from found
+        if not found:
             unlike.append(word)
     if unlike:  # so that only lists with such words pay for the syllables
-        heard = ahocorasick_rs.AhoCorasick([term.translate(sounds()) for term in terms])
+        heard: dict[str, list[tuple[str, int]]] = {}
         for word in unlike:
-            hits = heard.find_matches_as_indexes(word.translate(sounds()), overlapping=True)
-            yield from ((word, number, at) for number, at, _ in hits)
+            for part, at in _parts(word.translate(sounds())):
+                heard.setdefault(part, []).append((word, at))
+        for number, term in enumerate(terms):
+            yield from ((word, number, at) for word, at in heard.get(term.translate(sounds()), ()))
+
+
+def _parts(word: str) -> Iterator[tuple[str, int]]:
+    """Every part of a word, and where it begins."""
+    return ((word[start:end], start) for start in range(len(word)) for end in range(start + 1, len(word) + 1))
 
 
 def _excuse(word: str, at: int, term: str, spelling: Spelling) -> Excuse:

@@ -2,8 +2,9 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 import ahocorasick_rs
@@ -37,17 +38,15 @@ class Patterns:
 
     def __init__(
         self,
-        owners: Mapping[str, Iterable[int]],
+        owners: Mapping[str, tuple[int, ...]],
         ways_of: Callable[[int], tuple[Variant, ...]],
         view: Callable[[str], str],
     ) -> None:
         """`owners`: the entries of each pattern. `view`: what the view has of a text."""
         self._texts = sorted(owners)
-        self._owners = array("L")
-        self._first_owner = array("L", [0])
-        for text in self._texts:
-            self._owners.extend(owners[text])
-            self._first_owner.append(len(self._owners))
+        entries = [owners[text] for text in self._texts]
+        self._owners = array("I", chain.from_iterable(entries))
+        self._first_owner = array("I", accumulate(map(len, entries), initial=0))
         self.ways_of = lru_cache(_TERMS_REMEMBERED)(ways_of)
         self._view = view
         self.find = ahocorasick_rs.AhoCorasick(self._texts, store_patterns=False).find_matches_as_indexes

@@ -6,9 +6,9 @@ are Latin letters. `sound`: the same view with each Chinese character as its syl
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from compliance.chartable import CharTable
 from compliance.keywords.beginnings import LatinBeginnings, NativeBeginnings, as_it_is
@@ -17,7 +17,7 @@ from compliance.keywords.foldings import MAX_EXTRA, MAX_GAP, MAX_REPEATS, Foldin
 from compliance.keywords.pinyin import sounds, syllables
 from compliance.keywords.spelling import Alphabet, Between
 from compliance.keywords.variants import LATIN, Variant, latin, native
-from compliance.keywords.views import Kind, View
+from compliance.keywords.views import View, Wanted
 
 SHORTEST_HEARD = 3
 """Shorter terms sound like too many other words."""
@@ -28,15 +28,6 @@ MAX_REMEMBERED_SIZE = 64
 
 MOST_REMEMBERED = 32_768
 """So many answers about beginnings are kept; running text needs most of them again and again."""
-
-
-class Wanted(NamedTuple):
-    """A folded term to look for. `contexts` are words around it that excuse it; `bounded` as in `Entry`."""
-
-    text: str
-    foldings: Folding = Folding.none
-    bounded: bool = True
-    contexts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +61,7 @@ class CompiledTerms:
         live = [entry for entry in self.entries if entry.text not in excusable]
         self.loose = any(not entry.bounded for entry in live)
         self.repeating = any(entry.repeats for entry in live)
-        self.prefixes = frozenset(e.text[:size] for e in live for size in range(1, len(e.text)))
+        self._texts = sorted(entry.text for entry in live)
         self.views = [view for view in self._views(live, wanted, tables) if view]
         self._beginnings: dict[str, bool] = {}
         longest_excuse = max((len(x.word) for e in live for x in e.excuses), default=0)
@@ -82,40 +73,48 @@ class CompiledTerms:
         if known is None:
             if len(self._beginnings) >= MOST_REMEMBERED:
                 self._beginnings.clear()
-            known = beginning in self.prefixes or any(view.may_begin(beginning) for view in self.views)
+            known = self._begins_with(beginning) or any(view.may_begin(beginning) for view in self.views)
             if len(beginning) <= MAX_REMEMBERED_SIZE:
                 self._beginnings[beginning] = known
         return known
 
+    def _begins_with(self, beginning: str) -> bool:
+        """Whether a term begins with a text as it stands, and goes on."""
+        at = bisect_right(self._texts, beginning)
+        return at < len(self._texts) and self._texts[at].startswith(beginning)
+
     def _views(self, live: Sequence[Entry], wanted: Sequence[Wanted], tables: FoldingTables) -> Iterator[View]:
-        kinds = [Kind(one.text, one.foldings, one.bounded, self._size(one.text)) for one in wanted]
-        whole = [e.index for e in live if self.plain.of(e.text[0]) and self.plain.of(e.text[-1])]
+        kept = self.plain.of
+        whole = [entry.index for entry in live if kept(entry.text[0]) and kept(entry.text[-1])]
         latin_only = re.compile(f"[{re.escape(tables.latin)}]")
 
         def itself(entry: int) -> tuple[Variant, ...]:
-            return (Variant(kinds[entry].text, 0, Folding.none),)
+            return (Variant(wanted[entry].text, 0, Folding.none),)
 
         def own(entry: int) -> tuple[Variant, ...]:
-            return (*itself(entry), *native(kinds[entry].text, kinds[entry].allowed))
+            return (*itself(entry), *native(wanted[entry].text, wanted[entry].foldings))
 
         def foreign(entry: int) -> tuple[Variant, ...]:
-            return tuple(latin(kinds[entry].text, kinds[entry].allowed))
+            return tuple(latin(wanted[entry].text, wanted[entry].foldings))
 
-        yield View(self.plain, kinds, whole, own, NativeBeginnings(self.plain.table))
-        spelt = [one for one in whole if kinds[one].allowed & LATIN]
-        yield View(self.plain, kinds, spelt, foreign, LatinBeginnings(self.plain.table), only_if=latin_only)
-        heard = [one for one in whole if Folding.homophones in kinds[one].allowed and kinds[one].size >= SHORTEST_HEARD]
+        yield View(self.plain, wanted, whole, own, NativeBeginnings(self.plain.table))
+        spelt = [one for one in whole if wanted[one].foldings & LATIN]
+        yield View(self.plain, wanted, spelt, foreign, LatinBeginnings(self.plain.table), only_if=latin_only)
+        heard = [
+            one for one in whole if Folding.homophones in wanted[one].foldings and self._is_heard(wanted[one].text)
+        ]
         if heard:
             by_ear = Alphabet(tables.skeleton, _heard_as(tables))
             sounds_of = _one_letter_a_syllable()
-            yield View(by_ear, kinds, heard, itself, as_it_is, heard_as=sounds_of, needs=Folding.homophones)
+            yield View(by_ear, wanted, heard, itself, as_it_is, heard_as=sounds_of, needs=Folding.homophones)
         # What begins or ends in a separator can only be looked for as it is.
-        literal = Alphabet(CharTable(()), lambda written, meant: Folding.none if written == meant else None)
-        odd = [e.index for e in live if not (self.plain.of(e.text[0]) and self.plain.of(e.text[-1]))]
-        yield View(literal, kinds, odd, itself, as_it_is)
+        odd = [entry.index for entry in live if not (kept(entry.text[0]) and kept(entry.text[-1]))]
+        if odd:
+            literal = Alphabet(CharTable(()), lambda written, meant: Folding.none if written == meant else None)
+            yield View(literal, wanted, odd, itself, as_it_is)
 
-    def _size(self, text: str) -> int:
-        return sum(1 for char in text if self.plain.of(char))
+    def _is_heard(self, text: str) -> bool:
+        return sum(1 for char in text if self.plain.of(char)) >= SHORTEST_HEARD
 
 
 def _one_letter_a_syllable() -> CharTable:

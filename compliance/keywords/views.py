@@ -33,13 +33,13 @@ class Proposal(NamedTuple):
     used: Folding
 
 
-class Kind(NamedTuple):
-    """A term, how it may be written, whether Latin ends need a word boundary, and how many characters count."""
+class Wanted(NamedTuple):
+    """A folded term to look for. `bounded`: Latin ends need a word boundary; `contexts`: words around it excuse it."""
 
     text: str
-    allowed: Folding
-    bounded: bool
-    size: int
+    foldings: Folding = Folding.none
+    bounded: bool = True
+    contexts: tuple[str, ...] = ()
 
 
 class View:
@@ -54,7 +54,7 @@ class View:
     def __init__(
         self,
         alphabet: Alphabet,
-        kinds: Sequence[Kind],
+        terms: Sequence[Wanted],
         entries: Iterable[int],
         ways_of: Callable[[int], tuple[Variant, ...]],
         beginnings_of: BeginningsOf,
@@ -68,7 +68,7 @@ class View:
         self.skeleton = alphabet.table.map_collapsed
         self.heard_as = heard_as.map_one_to_one if heard_as is not None else None
         self.needs = needs
-        self._kinds = kinds
+        self._terms = terms
         self.only_if = only_if.search if only_if is not None else None
         self._begun: dict[str, int] = {}
         self._lead = 1
@@ -88,9 +88,9 @@ class View:
         begun = self._begun
         heard_as = self.heard_as
         for entry in entries:
-            term, foldings, bounded, _ = self._kinds[entry]
-            allowed = int(foldings)  # what is made of flags costs ten times as much
-            made = beginnings_of(term, term.translate(self.table.entries), foldings)
+            term, foldings, bounded, _ = self._terms[entry]
+            allowed = int(foldings)
+            made = beginnings_of(term, term.translate(self.table.entries), allowed)
             patterns, lead, letters, longest = made or self._of_all(ways_of(entry))
             for pattern in patterns if heard_as is None else map(heard_as, patterns):
                 owners[pattern] = (*owners[pattern], entry) if pattern in owners else (entry,)
@@ -141,7 +141,7 @@ class View:
                     break
                 cuts_words = inside or self._ends_inside_word(region, self._run(region, starts[end - 1], starts[end]))
                 for way in ways:
-                    if cuts_words and self._kinds[way.entry].bounded:
+                    if cuts_words and self._terms[way.entry].bounded:
                         continue
                     spelling = self._spellings.get(way) or self._spell(way)
                     for at in _starts(first, spelling, single=end - start == 1):
@@ -164,9 +164,10 @@ class View:
     def _spell(self, way: Way) -> Spelling:
         if len(self._spellings) >= REMEMBERED:
             self._spellings.clear()
-        kind = self._kinds[way.entry]
+        term = self._terms[way.entry]
+        size = sum(1 for char in term.text if self.alphabet.of(char))
         written = self._patterns.ways_of(way.entry)[way.number]
-        made = self.alphabet.spell(written.text, way.entry, kind.allowed, written.used, written.borders, kind.size)
+        made = self.alphabet.spell(written.text, way.entry, term.foldings, written.used, written.borders, size)
         self._spellings[way] = made
         return made
 

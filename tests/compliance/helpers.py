@@ -8,7 +8,8 @@ from typing import Any
 from compliance.gate import Gate, Release
 from compliance.keywords.foldings import Folding
 from compliance.keywords.scanner import KeywordScanner
-from compliance.keywords.terms import CompiledTerms, Wanted
+from compliance.keywords.terms import CompiledTerms
+from compliance.keywords.views import Wanted
 from compliance.matches import Meaning, Scanner
 from compliance.pii.catalog import DETECTORS
 from compliance.pii.detector import Detector

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from compliance.keywords.foldings import Folding
 from compliance.keywords.scanner import KeywordScanner
-from compliance.keywords.terms import CompiledTerms, Wanted
+from compliance.keywords.terms import CompiledTerms
+from compliance.keywords.views import Wanted
 from compliance.matches import Meaning
 from compliance.unicode import fold
 from compliance.verdict import Action, Surface
