@@ -50,6 +50,7 @@ from gateway.store import group_writer, migrate, open_engine
 from gateway.surfaces import moderations as moderation_surface
 from gateway.surfaces.wire import Wire
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.traces import running_traces
 from gateway.tenants.ring import KeyRing
 from gateway.tenants.suspension import Suspensions
 from gateway.tokens import TokenCounter
@@ -168,6 +169,10 @@ async def running_gateway(
         limits = Limits(settings.limits, LimitBook(settings.limits, engine), shares, lambda: worker.alive, clock)
         await limits.start()
         stack.push_async_callback(limits.close)
+        metrics = Metrics()
+        metrics.start(nodes, rules, worker)
+        stack.push_async_callback(metrics.close)
+        trace = stack.enter_context(running_traces(settings.telemetry, worker.id))
         turns = FairTurns(settings.routing, settings.limits.weights, time.monotonic)
         suspensions = Suspensions(engine, clock)
         stack.push_async_callback(suspensions.close)
@@ -192,7 +197,8 @@ async def running_gateway(
             router=Router(nodes, wire, turns, overflow),
             recorder=recorder,
             worker=worker,
-            metrics=Metrics(),
+            metrics=metrics,
+            trace=trace,
             clock=clock,
             max_choices=settings.limits.choices_per_request,
             scanned=ScannedTexts(settings.compliance.remembered_texts, settings.compliance.remembered_bytes),

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from time import perf_counter
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -46,6 +47,7 @@ from gateway.set_answer import set_answer_events, speaks_chinese
 from gateway.surfaces.parts import Unscanned
 from gateway.surfaces.surface import Rebuild, Surface
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.traces import Record
 from gateway.tenants.caller import Caller
 from gateway.tenants.ring import KeyRing
 from gateway.tenants.scopes import check_model, check_scope
@@ -79,6 +81,7 @@ class Gateway:
     recorder: Recorder
     worker: Worker
     metrics: Metrics
+    trace: Record | None
     clock: Callable[[], float]
     max_choices: int
     scanned: ScannedTexts
@@ -97,9 +100,11 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
     Raises GatewayError, before the first event or between two. Close it to abort the request on the node.
     """
     async with settled(gateway, entry):
+        entry.stages.enter("authenticate")
         caller = call.caller or await gateway.keys.authenticate(call.credentials, call.address)
         entry.of(caller)
         check_scope(caller, entry.endpoint)
+        entry.stages.enter("check")
         with gateway.places.reserve(caller):
             request, model = await checked(gateway, surface, call, caller, entry)
             label = gateway.labelling.begin(request, caller, entry)
@@ -108,10 +113,13 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
             gateway.audit.texts.begin(request.body, entry)
             entry.rules_version += gateway.judges.version
             estimate = await gateway.tokens.estimate(request, model) if surface.billed else NOTHING
+            entry.stages.enter("reserve")
             async with gateway.limits.admitted(caller, model, estimate, entry):
                 if surface.billed:
                     entry.hold = await gateway.ledger.hold(caller, model, estimate)
+                entry.stages.enter("scan prompt")
                 prompt = await scan_prompt(rules.pipeline, request, entry, gateway.scanned)
+                entry.stages.enter("answer")
                 if prompt.replaced is not None:
                     if surface.kind != "generate":
                         raise no_set_answer(prompt.replaced)
@@ -120,7 +128,9 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
                     return
                 judges = gateway.judges.under(rules.policy, gateway.metrics.guard_asked)
                 if judges.prompt:
+                    entry.stages.enter("judge prompt")
                     await judge_prompt(judges.prompt, request, entry)
+                    entry.stages.enter("answer")
                 raw = gateway.router.events(request, model, caller, entry)
                 if surface.rebuild is not None:
                     yield await rebuilt(surface.rebuild, gateway, rules.pipeline, request, entry, raw)
@@ -212,14 +222,19 @@ async def guarded(
     pipeline: Pipeline, request: CheckedRequest, entry: RequestEntry, raw: AsyncGenerator[Event]
 ) -> AsyncGenerator[Event]:
     """The node's events with only what the pipeline lets through."""
-    guard = AnswerGuard(pipeline, request, entry)
+    guard, stages = AnswerGuard(pipeline, request, entry), entry.stages
     async with aclosing(raw) as events:
+        asked_at = perf_counter()
         async for event in events:
+            came_at = perf_counter()
+            stages.upstream += came_at - asked_at
             safe = guard.apply(event)
+            stages.output_scan += perf_counter() - came_at
             if safe is not None:
                 yield safe
             if guard.cut:
                 break  # leaving the block closes the stream, and the node aborts what is left
+            asked_at = perf_counter()
         else:
             rest = guard.finish()
             if rest is not None:
@@ -247,10 +262,16 @@ async def settled(gateway: Gateway, entry: RequestEntry) -> AsyncIterator[None]:
         raise
     finally:
         ended_at = gateway.clock()
+        entry.stages.enter("settle")
+        entry.scan_seconds = entry.stages.seconds("scan prompt")
         gateway.metrics.count(entry, ended_at)
         if entry.key_id is not None:  # callers without a key are counted, but can't fill the database
             work = settle(gateway, entry, ended_at)
             await (work if entry.violation is None else gateway.suspensions.uncut(work))
+        entry.stages.end()
+        gateway.metrics.settled(entry.stages.seconds("settle"))
+        if gateway.trace is not None:
+            gateway.trace(entry, gateway.clock())
 
 
 def _outcome_of(error: GatewayError) -> str:

@@ -90,6 +90,7 @@ class Exchange:
             rules_version=gateway.pipeline.version,
             worker=gateway.worker.id,
             label_asked=self._header(b"x-opcgate-label"),
+            traceparent=self._header(b"traceparent"),
         )
 
     def _header(self, name: bytes) -> str | None:

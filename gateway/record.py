@@ -13,6 +13,7 @@ from compliance.policies.policy import RepeatedViolationRule
 from compliance.rulebook import EffectiveRules
 from compliance.verdict import Action, Direction, Finding
 from gateway.audit.coverage import coverage
+from gateway.telemetry.stages import Stages
 
 if TYPE_CHECKING:
     from gateway.audit.texts import Keeping, SealedText
@@ -52,6 +53,8 @@ class RequestEntry:
     covered: dict[str, dict[str, int]] = field(default_factory=dict)
     scanners: dict[str, list[str]] = field(default_factory=dict)
     attempts: int = 0
+    stages: Stages = field(default_factory=Stages)
+    traceparent: str | None = None
     scan_seconds: float = 0.0
     queue_seconds: float = 0.0
     first_byte_at: float | None = None

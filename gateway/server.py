@@ -1,6 +1,5 @@
 """The server process: uvicorn around the app, logs as one line per event, no user text in them."""
 
-import logging
 import socket
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ from configs.loader import SettingsError
 from configs.schema import Settings
 from gateway.app import build_app
 from gateway.routing.shutdown import DrainingServer
+from gateway.telemetry.logs import set_up_logging
 from models.catalog import CatalogError
 
 
@@ -20,9 +20,7 @@ def run_server(settings: Settings, listener: socket.socket, started: Callable[[]
 
     `started` is called once requests are taken.
     """
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
-    )
+    set_up_logging(settings)
     try:
         app = build_app(settings)
     except (SettingsError, CatalogError, RulesError) as error:
@@ -32,6 +30,7 @@ def run_server(settings: Settings, listener: socket.socket, started: Callable[[]
         loop="uvloop",
         http="httptools",
         access_log=False,
+        log_config=None,
         log_level=settings.log_level,
         server_header=False,
         proxy_headers=False,  # X-Forwarded-For is believed of tenants.trusted_proxies only

@@ -8,23 +8,29 @@ import ctypes
 import logging
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prometheus_client.multiprocess import mark_process_dead
+
 from configs.loader import SettingsError, load_settings
 from configs.schema import Settings
+from gateway.telemetry.logs import set_up_logging
 from gateway.workers.sockets import bind, port_is_free
 
 log = logging.getLogger("opcgate.pool")
 PR_SET_PDEATHSIG = 1  # prctl(2)
 LISTENER_ENV = "OPCGATE_LISTENER"
 READY_ENV = "OPCGATE_READY"
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 LONGEST_PAUSE_SECONDS = 10.0
 START_SECONDS = 120.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -32,8 +38,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 def run_pool(config: Path | None, settings: Settings) -> int:
     """Run the workers until SIGTERM or SIGINT."""
-    form = "%(asctime)s %(levelname)s %(name)s %(message)s"
-    logging.basicConfig(level=settings.log_level.upper(), format=form, force=True)
+    set_up_logging(settings)
     return Pool(config, settings).run()
 
 
@@ -54,9 +59,10 @@ class WorkerProcess:
             if waiting.select(0) and os.read(self.ready_pipe, 1):
                 self.ready = True
 
-    def close(self) -> None:
-        """Forget it."""
+    def close(self, metrics: Path) -> None:
+        """Forget it; what it counted stays in the sums, its present values don't."""
         os.close(self.ready_pipe)
+        mark_process_dead(self.process.pid, str(metrics))  # type: ignore[no-untyped-call]
 
 
 @dataclass(slots=True)
@@ -79,6 +85,7 @@ class Pool:
         self._clock = clock
         self._places: list[Place] = []
         self._was_ready = False
+        self._metrics = Path()
 
     def run(self) -> int:
         """The exit code: 0 when stopped by a signal, else that of the worker that could not start."""
@@ -87,12 +94,14 @@ class Pool:
         if not port_is_free(listen.host, listen.port):
             log.error("port %d is taken; stop what uses it or set listen.port. 端口已被占用。", listen.port)
             return 1
+        self._metrics = Path(tempfile.mkdtemp(prefix="opcgate-metrics-"))
         sockets = bind(listen.host, listen.port, self._settings.workers.processes)
         self._places = [Place(one) for one in sockets]
         try:
             return self._watch()
         finally:
             self._stop()
+            shutil.rmtree(self._metrics, ignore_errors=True)
 
     def _watch(self) -> int:
         while True:
@@ -110,7 +119,7 @@ class Pool:
     def _tend(self) -> int | None:
         """Start what is missing and note what has ended; an exit code when no worker could ever start."""
         for place in self._places:
-            place.leaving = [one for one in place.leaving if not _ended(one)]
+            place.leaving = [one for one in place.leaving if not self._has_ended(one)]
             if place.worker is None:
                 if self._clock() >= place.not_before:
                     place.worker = self._start(place)
@@ -118,7 +127,7 @@ class Pool:
             place.worker.look()
             if place.worker.ready:
                 self._was_ready = True
-            if not _ended(place.worker):
+            if not self._has_ended(place.worker):
                 continue
             code, was_ready = place.worker.process.returncode, place.worker.ready
             place.worker = None
@@ -133,6 +142,7 @@ class Pool:
     def _start(self, place: Place) -> WorkerProcess:
         reading, writing = os.pipe()
         env = dict(os.environ) | {LISTENER_ENV: str(place.listener.fileno()), READY_ENV: str(writing)}
+        env[SHARED_FOLDER] = str(self._metrics)
         argv = [sys.executable, "-m", "configs", "serve"]
         if self._config is not None:
             argv += ["--config", str(self._config)]
@@ -167,7 +177,7 @@ class Pool:
             if self._clock() > deadline or signal.sigpending() & {signal.SIGTERM, signal.SIGINT}:
                 fresh.process.kill()
                 fresh.process.wait()
-            if _ended(fresh):
+            if self._has_ended(fresh):
                 log.error("a worker did not start with the new settings; the old one goes on.")
                 return
             time.sleep(0.02)
@@ -175,6 +185,12 @@ class Pool:
             place.worker.process.terminate()
             place.leaving.append(place.worker)
         place.worker = fresh
+
+    def _has_ended(self, worker: WorkerProcess) -> bool:
+        if worker.process.poll() is None:
+            return False
+        worker.close(self._metrics)
+        return True
 
     def _resize(self, settings: Settings) -> None:
         """More places, or fewer: the sockets of those that are given up are closed with their workers."""
@@ -204,17 +220,10 @@ class Pool:
             except subprocess.TimeoutExpired:
                 one.process.kill()
                 one.process.wait()
-            one.close()
+            one.close(self._metrics)
         for place in places:
             place.worker = None
             place.leaving = []
-
-
-def _ended(worker: WorkerProcess) -> bool:
-    if worker.process.poll() is None:
-        return False
-    worker.close()
-    return True
 
 
 def _child_of(parent: int) -> Callable[[], None]:

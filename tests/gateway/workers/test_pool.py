@@ -122,6 +122,22 @@ def test_every_worker_answers_on_the_one_port(site: Site) -> None:
     assert len(site.workers_that_answered()) == 2
 
 
+def test_any_worker_tells_the_metrics_of_all(site: Site) -> None:
+    counts = {completed(site) for _ in range(10)}
+    assert len(counts) == 1, "whichever worker is asked"
+    assert counts.pop() >= 40
+    assert "opcgate_workers 2.0" in httpx.get(f"{site.url}/metrics").text
+
+
+def completed(site: Site) -> float:
+    lines = httpx.get(f"{site.url}/metrics").text.splitlines()
+    return sum(
+        float(one.rpartition(" ")[2])
+        for one in lines
+        if one.startswith("opcgate_requests_total") and 'outcome="completed"' in one
+    )
+
+
 def test_a_killed_worker_is_replaced_and_the_other_goes_on(site: Site) -> None:
     before = {one.pid for one in site.workers}
     killed = min(before)
