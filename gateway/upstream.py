@@ -1,9 +1,11 @@
 """The wire to an engine node: one request out, JSON events in; every foreign error becomes ours here."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import aiohttp
 import orjson
@@ -62,27 +64,38 @@ class Transport(Protocol):
 class HttpTransport:
     """Transport over aiohttp with one connection pool. Construct it inside a running event loop."""
 
-    def __init__(self, session: aiohttp.ClientSession, settings: UpstreamSettings) -> None:
-        self.session = session
+    def __init__(self, settings: UpstreamSettings) -> None:
         self.settings = settings
         self._stopped = False
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        connector = aiohttp.TCPConnector(
+            limit=0, limit_per_host=settings.connections_per_node, keepalive_timeout=4, socket_factory=self._new_socket
+        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_seconds)
+        self.session = aiohttp.ClientSession(
+            connector=connector, timeout=timeout, auto_decompress=False, trust_env=False
+        )
 
     @classmethod
     def open(cls, settings: UpstreamSettings) -> "HttpTransport":
         """With a pool of its own."""
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=settings.connections_per_node, keepalive_timeout=4)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_seconds)
-        return cls(
-            aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False, trust_env=False),
-            settings,
-        )
+        return cls(settings)
+
+    def _new_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        self._sockets.add(made)
+        return made
 
     async def close(self) -> None:
         await self.session.close()
 
     async def stop(self) -> None:
         self._stopped = True
-        await self.session.close()
+        for one in list(self._sockets):
+            # Closing aiohttp's session would leave its readers waiting for ever.
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
 
     async def events(self, url: str, body: bytes, *, stream: bool) -> AsyncGenerator[Event]:
         wait = self.settings.idle_seconds if stream else self.settings.whole_answer_seconds
@@ -119,10 +132,14 @@ class HttpTransport:
             ) as response:
                 yield response
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            if self._stopped:
+                raise _shutting_down() from None
             raise NodeUnavailable("The model's node can't be reached; try again.") from None
         except TimeoutError:
             raise _too_long() from None
-        except (aiohttp.ClientError, ConnectionError, EOFError):
+        except (aiohttp.ClientError, ConnectionError, EOFError, NodeFailed) as error:
+            if isinstance(error, NodeFailed) and not self._stopped:
+                raise
             if self._stopped:
                 raise _shutting_down() from None
             raise _broke_off() from None

@@ -45,7 +45,7 @@ class Script:
 
 @dataclass(slots=True)
 class Seen:
-    """What reached the engine."""
+    """What reached the engine. `peers` are the addresses of the connections on which requests came."""
 
     bodies: list[dict[str, Any]] = field(default_factory=list)
     open: int = 0
@@ -53,6 +53,7 @@ class Seen:
     aborted: int = 0
     most_open: int = 0
     probes: int = 0
+    peers: set[tuple[str, int]] = field(default_factory=set)
 
 
 class FakeEngine:
@@ -107,6 +108,8 @@ class FakeEngine:
             return self._probe(body)
         script = self.scripts.get(body["model"], self.script)
         self.seen.bodies.append(body)
+        if request.transport is not None:
+            self.seen.peers.add(request.transport.get_extra_info("peername")[:2])
         self.seen.open += 1
         self.seen.most_open = max(self.seen.most_open, self.seen.open)
         finished = False
