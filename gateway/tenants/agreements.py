@@ -10,6 +10,14 @@ from gateway.audit.acts import Act, record_act
 from gateway.control.terminal import cli_actor
 from gateway.store import ApiKey, LabelAgreement, RequestRecord, writing
 
+IN_FORCE = (
+    select(func.max(LabelAgreement.id))
+    .where(LabelAgreement.key_id == ApiKey.id, LabelAgreement.withdrawn_at.is_(None))
+    .correlate(ApiKey)
+    .scalar_subquery()
+)
+"""The id of the agreement in force for the key of a query; part of the look-up, so that it stays one query."""
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
@@ -51,18 +59,6 @@ async def _withdraw(connection: AsyncConnection, key_id: str, now: datetime) -> 
         .values(withdrawn_at=now)
     )
     return bool(done.rowcount)
-
-
-async def agreement_of(connection: AsyncConnection, key_id: str) -> Agreement | None:
-    """The agreement in force for a key."""
-    query = (
-        select(LabelAgreement.id, LabelAgreement.version)
-        .where(LabelAgreement.key_id == key_id, LabelAgreement.withdrawn_at.is_(None))
-        .order_by(LabelAgreement.id.desc())
-        .limit(1)
-    )
-    row = (await connection.execute(query)).first()
-    return None if row is None else Agreement(row.id, row.version)
 
 
 async def list_agreements(engine: AsyncEngine) -> list[tuple[LabelAgreement, int]]:

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.store import ApiKey
+from gateway.store import ApiKey, LabelAgreement
 from gateway.tenants.addresses import parse_networks
-from gateway.tenants.agreements import agreement_of
+from gateway.tenants.agreements import IN_FORCE, Agreement
 from gateway.tenants.caller import Caller, least
 from gateway.tenants.suspension import suspended_until
 from gateway.tenants.tables import MemberRow, OrganisationRow
@@ -22,21 +22,26 @@ QUERY = (
         MemberRow.role.label("member_role"),
         MemberRow.owner.label("member_owner"),
         MemberRow.status.label("member_status"),
+        LabelAgreement.id.label("agreement"),
+        LabelAgreement.version.label("agreement_version"),
     )
     .join(OrganisationRow, OrganisationRow.id == ApiKey.tenant)
     .outerjoin(MemberRow, and_(MemberRow.id == ApiKey.member, MemberRow.organisation == ApiKey.tenant))
-    .where(ApiKey.revoked_at.is_(None), OrganisationRow.status != "closed")
+    .outerjoin(LabelAgreement, LabelAgreement.id == IN_FORCE)
+    .where(
+        or_(ApiKey.digest == bindparam("digest"), ApiKey.previous_digest == bindparam("digest")),
+        ApiKey.revoked_at.is_(None),
+        OrganisationRow.status != "closed",
+    )
 )
 
 
 async def look_up(engine: AsyncEngine, digest: str) -> Caller | None:
     """The caller of a key that is valid as of now; None for any other. Times are left to the caller to compare."""
     async with engine.connect() as connection:
-        query = QUERY.where(or_(ApiKey.digest == digest, ApiKey.previous_digest == digest))
-        row = (await connection.execute(query)).first()
-        if row is None or (row.member is not None and row.member_status != "active"):
-            return None
-        agreement = await agreement_of(connection, row.id)
+        row = (await connection.execute(QUERY, {"digest": digest})).first()
+    if row is None or (row.member is not None and row.member_status != "active"):
+        return None
     old = row.digest != digest
     ends = [unix(one) for one in (row.expires_at, row.previous_until if old else None) if one is not None]
     role = "caller" if row.member is None else least(row.member_role, row.role or row.member_role)
@@ -44,7 +49,7 @@ async def look_up(engine: AsyncEngine, digest: str) -> Caller | None:
         row.id,
         min(ends, default=None),
         label_position=row.label_position or row.tenant_label_position,
-        agreement=agreement,
+        agreement=None if row.agreement is None else Agreement(row.agreement, row.agreement_version),
         policy=row.policy,
         tenant=row.tenant,
         suspended_until=suspended_until(row.suspended_at, row.suspended_until, row.restored_at),

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import event, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from configs.schema import DatabaseSettings
 from configs.sections.tenants import TenantSettings
 from gateway.errors import DirectoryUnavailable, KeySuspended, Unauthorized
-from gateway.store import ApiKey, writing
+from gateway.store import ApiKey, migrate, open_engine, writing
 from gateway.tenants.caller import Caller
 from gateway.tenants.keys import KeySpec, add_key, change_key, key_row, revoke_key, rotate
 from gateway.tenants.members import change_member, member_row, remove_member
@@ -20,6 +21,24 @@ from gateway.tenants.organisations import change_organisation, set_status
 from gateway.tenants.ring import KeyRing
 from tests.conftest import read_cases
 from tests.gateway.tenants.conftest import make_company
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DatabaseSettings:
+    """A database for all tests here, since each makes keys of its own and migrating takes longer than the tests."""
+    if request.param == "sqlite":
+        made = DatabaseSettings(url=f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('ring')}/opcgate.db")
+    else:
+        made = DatabaseSettings(url=request.getfixturevalue("postgres"))
+    asyncio.run(migrate(made))
+    return made
+
+
+@pytest.fixture
+async def database(settings: DatabaseSettings) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(settings)
+    yield engine
+    await engine.dispose()
 
 
 class Clock:
