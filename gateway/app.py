@@ -39,6 +39,7 @@ from gateway.limits.subjects import LimitBook
 from gateway.moderation_categories import shipped_categories
 from gateway.moderations import Moderations
 from gateway.record import Recorder
+from gateway.reports.queue import retain_reports
 from gateway.request import SURFACES
 from gateway.routing.nodes import Nodes
 from gateway.routing.overflow import Overflow, provider_keys
@@ -50,6 +51,7 @@ from gateway.store import group_writer, migrate, open_engine
 from gateway.surfaces import moderations as moderation_surface
 from gateway.surfaces.wire import Wire
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.sums import DailySums
 from gateway.telemetry.traces import running_traces
 from gateway.tenants.ring import KeyRing
 from gateway.tenants.suspension import Suspensions
@@ -148,8 +150,10 @@ async def running_gateway(
         ledger = await stack.enter_async_context(
             running_ledger(engine, settings.ledger, settings.workers, worker, tokens, clock)
         )
-        audit = await stack.enter_async_context(running_log(settings.audit, engine, worker.id, clock))
-        recorder = Recorder(stack.enter_context(group_writer(settings.database, engine, [ledger.part, audit.chain])))
+        also_retained = [partial(retain_reports, engine, settings.reports, f"worker:{worker.id}")]
+        audit = await stack.enter_async_context(running_log(settings.audit, engine, worker.id, clock, also_retained))
+        parts = [ledger.part, audit.chain, DailySums(settings.telemetry.statistics_utc_offset_hours)]
+        recorder = Recorder(stack.enter_context(group_writer(settings.database, engine, parts)))
         recorder.start()
         stack.push_async_callback(recorder.close)
         overflow = Overflow(settings.routing, settings.upstream) if settings.routing.providers else None
