@@ -47,7 +47,7 @@ from gateway.routing.router import Router
 from gateway.routing.sync import NodeSync
 from gateway.rules import Rules
 from gateway.scanned import ScannedTexts
-from gateway.store import group_writer, migrate, open_engine
+from gateway.store import GroupPart, group_writer, migrate, open_engine
 from gateway.surfaces import moderations as moderation_surface
 from gateway.surfaces.wire import Wire
 from gateway.telemetry.metrics import Metrics
@@ -152,7 +152,7 @@ async def running_gateway(
         )
         also_retained = [partial(retain_reports, engine, settings.reports, f"worker:{worker.id}")]
         audit = await stack.enter_async_context(running_log(settings.audit, engine, worker.id, clock, also_retained))
-        parts = [ledger.part, audit.chain, DailySums(settings.telemetry.statistics_utc_offset_hours)]
+        parts: list[GroupPart] = [ledger.part, audit.chain, DailySums(settings.telemetry.statistics_utc_offset_hours)]
         recorder = Recorder(stack.enter_context(group_writer(settings.database, engine, parts)))
         recorder.start()
         stack.push_async_callback(recorder.close)
