@@ -5,7 +5,7 @@ ends, so acts that happen at once can't fork the chain; they are rare, so nobody
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,7 +64,7 @@ async def record_act(connection: AsyncConnection, act: Act, kind: Kind = "act") 
     head = await _locked_head(connection)
     link = head.link(CONTROL, kind, act_id, ACTS.digest(kind, row), microseconds(now))
     await connection.execute(insert(ActRow).values(row))
-    await connection.execute(insert(LinkRow).values(asdict(link)))
+    await connection.execute(insert(LinkRow).values(link.columns()))
     moved = update(HeadRow).where(HeadRow.writer == CONTROL).values(seq=link.seq, own=link.own)
     await connection.execute(moved)
     return act_id

@@ -6,7 +6,7 @@ gaps, so that no two processes wait for each other.
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.audit.canonical import VERSION
 
@@ -28,6 +28,20 @@ class Link:
     own: bytes
     at_us: int
     version: int = VERSION
+
+    def columns(self) -> dict[str, Any]:
+        """The link as a row; written out, since it is on the way of every request."""
+        return {
+            "writer": self.writer,
+            "seq": self.seq,
+            "kind": self.kind,
+            "subject": self.subject,
+            "record": self.record,
+            "previous": self.previous,
+            "own": self.own,
+            "at_us": self.at_us,
+            "version": self.version,
+        }
 
     def computed(self) -> bytes:
         """The hash that this link must have."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -218,6 +219,7 @@ def retain(
     """Delete records and texts whose retention is over; running gateways do it by themselves. / 删除到期记录。"""
     from gateway.audit.retention import Retention, due
     from gateway.control.terminal import cli_actor, settings_at
+    from gateway.reports.queue import retain_reports
     from gateway.store import with_database
 
     settings = settings_at(config)
@@ -226,8 +228,9 @@ def retain(
         if dry_run:
             found = await due(engine, settings.audit, time.time())
             return f"{found.records} records from before {found.cutoff:%Y-%m-%d %H:%M} UTC would be deleted / 待删除"
-        deleted = await Retention(engine, settings.audit, cli_actor(), time.time).retain()
-        return f"{deleted} records deleted / 已删除"
+        jobs = [partial(retain_reports, engine, settings.reports, cli_actor())]
+        deleted = await Retention(engine, settings.audit, cli_actor(), time.time, jobs).retain()
+        return f"{deleted} records and reports deleted / 已删除"
 
     typer.echo(asyncio.run(with_database(settings.database, run)))
 

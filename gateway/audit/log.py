@@ -1,6 +1,6 @@
 """The audit log of a running worker: its chain, the signer of heads, kept texts, retention."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.labels.signing_key import SigningKey, load_or_create_key
 from configs.sections.audit import AuditSettings
-from gateway.audit.retention import Retention
+from gateway.audit.retention import Job, Retention
 from gateway.audit.signer import HeadSigner
 from gateway.audit.text_keys import load_text_keys
 from gateway.audit.texts import TextKeeper, keeps_text
@@ -26,14 +26,17 @@ class AuditLog:
 
 @asynccontextmanager
 async def running_log(
-    settings: AuditSettings, engine: AsyncEngine, worker: str, clock: Callable[[], float]
+    settings: AuditSettings, engine: AsyncEngine, worker: str, clock: Callable[[], float], jobs: Sequence[Job] = ()
 ) -> AsyncIterator[AuditLog]:
-    """The log, with its background tasks; on leaving, the last head is signed. Raises RulesError for bad keys."""
+    """The log, with its background tasks; on leaving, the last head is signed. Raises RulesError for bad keys.
+
+    `jobs` delete what else has a retention.
+    """
     key = load_or_create_key(settings.key_file)
     texts = TextKeeper(settings, load_text_keys(settings) if keeps_text(settings) else None)
     chain = ChainWriter(worker, clock)
     signer = HeadSigner(engine, key, chain, settings, clock)
-    retention = Retention(engine, settings, worker, clock)
+    retention = Retention(engine, settings, worker, clock, jobs)
     await signer.start()
     retention.start()
     try:

@@ -6,7 +6,7 @@ Each batch is one transaction with an act that names the links whose records it 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +25,9 @@ from gateway.store import RequestRecord, writing
 ACTION = "audit.retain"
 LEASE_SECONDS = 300.0
 Ranges = dict[str, list[list[int]]]
+Job = Callable[[float], Awaitable[int]]
+"""Deletes what else is old as of a moment (Unix seconds); how many."""
+
 log = logging.getLogger("opcgate.audit")
 
 
@@ -107,7 +110,16 @@ def holds(ranges: Iterable[list[int]], seq: int) -> bool:
 class Retention:
     """Deletes what is old, in the background; one worker at a time."""
 
-    def __init__(self, engine: AsyncEngine, settings: AuditSettings, worker: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        settings: AuditSettings,
+        worker: str,
+        clock: Callable[[], float],
+        jobs: Sequence[Job] = (),
+    ) -> None:
+        """`jobs` are run after the records are done with, by the same worker."""
+        self._jobs = jobs
         self._engine = engine
         self._settings = settings
         self._worker = worker
@@ -132,7 +144,7 @@ class Retention:
             batch = await delete_batch(self._engine, self._settings, f"worker:{self._worker}", self._clock())
             deleted += batch
             if batch < self._settings.retention_batch:
-                break
+                return deleted + sum([await job(self._clock()) for job in self._jobs])
             await asyncio.sleep(0)  # between batches others may write
         return deleted
 

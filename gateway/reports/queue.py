@@ -1,13 +1,15 @@
 """Working through reports: who decides, what is decided, and what follows from it. Each step leaves an act."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Select, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from configs.sections.reports import ReportSettings
 from gateway.audit.access import COLUMNS
 from gateway.audit.acts import Act, record_act
+from gateway.audit.canonical import moment_of
 from gateway.audit.tables import TextRow
 from gateway.audit.text_keys import TextKeys
 from gateway.audit.texts import SealedText, open_text
@@ -124,6 +126,12 @@ async def read_report_texts(
         detail = {"reason": reason, "parts": sorted(one.part for one in texts)}
         await record_act(connection, Act(actor, "reports.text.read", number, detail), "access")
     return {one.part: open_text(keys, one).decode() for one in texts}
+
+
+async def retain_reports(engine: AsyncEngine, settings: ReportSettings, actor: str, now: float) -> int:
+    """Delete reports whose retention is over as of `now` (Unix seconds)."""
+    before = moment_of(int(now * 1_000_000)) - timedelta(days=settings.retention_days)
+    return await delete_old_reports(engine, before, actor)
 
 
 async def delete_old_reports(engine: AsyncEngine, before: datetime, actor: str, batch: int = 200) -> int:

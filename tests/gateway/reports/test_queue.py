@@ -17,7 +17,7 @@ from gateway.audit.text_keys import load_text_keys
 from gateway.audit.verify import Verification
 from gateway.errors import InvalidRequest
 from gateway.reports.intake import Intake
-from gateway.reports.queue import assign, decide, delete_old_reports, read_report_texts
+from gateway.reports.queue import assign, decide, read_report_texts, retain_reports
 from gateway.reports.shapes import NewReport, Verdict
 from gateway.reports.tables import ReportRow
 from tests.gateway.audit.conftest import TABLES
@@ -42,8 +42,8 @@ async def test_reports_are_taken_decided_and_deleted_after_their_retention(intak
     for position, number in enumerate(numbers[:4]):
         when = NOW + timedelta(days=position)
         await decide(intake.engine, number, Verdict(decision="rejected", why="x"), "key_r", when)
-    before = NOW + timedelta(days=2)
-    assert await delete_old_reports(intake.engine, before, "worker:x", batch=1) == 2
+    after = (NOW + timedelta(days=182)).timestamp()
+    assert await retain_reports(intake.engine, intake.settings, "worker:x", after) == 2
     async with intake.engine.connect() as connection:
         left = set((await connection.execute(select(ReportRow.number))).scalars())
         owners = set((await connection.execute(select(TextRow.owner))).scalars())

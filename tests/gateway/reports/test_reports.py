@@ -8,8 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
-from tests.conftest import run_opcgate
+from gateway.reports.cli import reports
 from tests.gateway.audit.site import AuditSite, audit_site
 
 TEXT = "这段话教人购买冰毒"
@@ -208,20 +210,23 @@ def test_the_queue_is_ordered_by_deadline_and_overdue_ones_are_flagged(site: Aud
     assert number not in [one["number"] for one in in_time]
 
 
+def command(site: AuditSite, *arguments: str) -> Result:
+    return CliRunner().invoke(reports, [*arguments, "--config", str(site.config)])
+
+
 def test_the_command_line_works_through_the_queue(site: AuditSite) -> None:
     number = send(site, text=TEXT).json()["number"]
-    config = ("--config", str(site.config))
-    listed = run_opcgate("reports", "list", "--state", "received", "--json", *config)
-    assert number in listed.stdout, listed.stderr
-    shown = run_opcgate("reports", "show", number, "--text", "--reason", "to decide", *config)
-    assert TEXT in shown.stdout
-    assert run_opcgate("reports", "assign", number, "--to", "王五", *config).returncode == 0
-    assert run_opcgate("reports", "decide", number, "rejected", "--why", "nothing wrong", *config).returncode == 0
-    again = run_opcgate("reports", "decide", number, "upheld", "--why", "x", *config)
-    assert again.returncode == 2
+    assert number in command(site, "list", "--state", "received", "--json").stdout
+    assert command(site, "list").exit_code == 0
+    assert TEXT not in command(site, "show", number).stdout
+    assert command(site, "show", number, "--text").exit_code == 2, "not without a reason"
+    assert TEXT in command(site, "show", number, "--text", "--reason", "to decide").stdout
+    assert command(site, "assign", number, "--to", "王五").exit_code == 0
+    assert command(site, "decide", number, "rejected", "--why", "nothing wrong").exit_code == 0
+    again = command(site, "decide", number, "upheld", "--why", "x")
+    assert again.exit_code == 2
     assert "不可更改" in again.stderr
-    verified = run_opcgate("audit", "verify", *config)
-    assert "edited" not in verified.stdout
+    assert command(site, "show", "RPT-20260101-AAAAAAAAAA").exit_code == 2
 
 
 def test_reports_per_address_and_hour_are_limited(tmp_path_factory: pytest.TempPathFactory) -> None:
