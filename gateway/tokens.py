@@ -74,10 +74,10 @@ class TokenCounter:
         output = sum(_answer(request, context, one if exact else 0) for one in counts)
         return TokenEstimate(sum(counts), output, exact, _prompts(body))
 
-    def count_text(self, text: str, model: ServedModel) -> int:
-        """Tokens of a generated text, 0 when no tokenizer is at hand."""
+    def count_text(self, text: str, model: ServedModel) -> int | None:
+        """Tokens of a generated text, None when no tokenizer is at hand."""
         counter = self._known.get(model.base.id)
-        return counter.count_text(text) if counter else 0
+        return counter.count_text(text) if counter else None
 
     async def warm_up(self, models: list[ServedModel]) -> None:
         """Load the tokenizers before the first request asks for them."""

@@ -30,11 +30,13 @@ class Billed:
 NOTHING = Billed()
 
 
-def billed_tokens(entry: RequestEntry, estimate: TokenEstimate, context: int, count: Callable[[str], int]) -> Billed:
+def billed_tokens(
+    entry: RequestEntry, estimate: TokenEstimate, context: int, count: Callable[[str], int | None]
+) -> Billed:
     """The tokens that a finished request pays; the entry's own counts are completed where the node gave none.
 
     No count of a node is believed beyond what the request allowed: a prompt is at most `context` tokens for each of
-    its choices, an answer at most what was reserved. `count` counts the tokens of a text.
+    its choices, an answer at most what was reserved. `count` counts the tokens of a text, if it can.
     """
     if entry.outcome in BROKEN and entry.first_byte_at is None:
         return NOTHING
@@ -47,10 +49,15 @@ def billed_tokens(entry: RequestEntry, estimate: TokenEstimate, context: int, co
     return Billed(prompt, min(entry.cached_tokens or 0, prompt), output)
 
 
-def _count_here(entry: RequestEntry, estimate: TokenEstimate, count: Callable[[str], int]) -> None:
-    """The node sent an answer and no usage: its text is counted here, its prompt as far as that count is exact."""
+def _count_here(entry: RequestEntry, estimate: TokenEstimate, count: Callable[[str], int | None]) -> None:
+    """The node sent an answer and no usage: its text is counted here, its prompt as far as that count is exact.
+
+    Without a tokenizer each delta counts as one token: it holds at least one.
+    """
     entry.prompt_tokens = estimate.prompt if estimate.exact else 0
-    entry.completion_tokens = sum(count(text) for text in _whole_texts(entry.unreported))
+    counts = [count(text) for text in _whole_texts(entry.unreported)]
+    known = [one for one in counts if one is not None]
+    entry.completion_tokens = sum(known) if len(known) == len(counts) else len(entry.unreported)
     note = "tokens counted by the gateway: the node reported none"
     entry.note = f"{entry.note}; {note}" if entry.note else note
 

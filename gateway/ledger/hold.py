@@ -29,7 +29,7 @@ class Hold:
     draws: list[Draw]
     more: More
     settle_draw: Callable[..., None]
-    count: Callable[[str], int]
+    count: Callable[[str], int | None]
     _released: bool = field(default=False, init=False)
 
     def charge(self, entry: RequestEntry) -> Charge | None:

@@ -52,6 +52,22 @@ class _Left:
     here: int
     elsewhere: int
 
+    @property
+    def all(self) -> int:
+        """Everything that is not spent or held here."""
+        return self.available + self.here + self.elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """What a request needs, and whose vouchers it may spend where."""
+
+    holder: str
+    unit: Unit
+    model: str
+    need: int
+    region: str | None
+
 
 class Ledger:
     """Holds requests' costs in memory, from blocks that are leased from the database a few at a time."""
@@ -84,12 +100,14 @@ class Ledger:
 
     async def hold(self, caller: Caller, model: ServedModel, estimate: TokenEstimate) -> Hold:
         """Set aside what the request may cost at most. Raises QuotaSpent, and RecordFailed without a database."""
-        holder = holder_of(caller)
+        holder, region = holder_of(caller), caller.region or self.settings.region
         price = self.prices.of(model.id, model.parent)
         held: list[Draw] = []
         try:
             for unit, need in self._needs(price, estimate):
-                held += self._draw(holder, unit, model.id, need) or await self._lease(holder, unit, model.id, need)
+                held += self._draw(holder, unit, model.id, need) or await self._lease(
+                    _Ask(holder, unit, model.id, need, region)
+                )
         except BaseException:
             for draw in held:
                 self.purse.settle(draw, known=True)
@@ -97,7 +115,7 @@ class Ledger:
         return Hold(
             holder=holder,
             model=model.id,
-            region=self.settings.region,
+            region=region,
             context=model.base.context_tokens,
             estimate=estimate,
             price=price,
@@ -121,55 +139,55 @@ class Ledger:
     def _draw(self, holder: str, unit: Unit, model: str, need: int) -> list[Draw] | None:
         return self.purse.draw(holder, unit, model, need, self._clock(), self._monotonic())
 
-    async def _lease(self, holder: str, unit: Unit, model: str, need: int) -> list[Draw]:
+    async def _lease(self, ask: _Ask) -> list[Draw]:
         """Lease until the request is covered. Requests of one holder wait for each other here, not for the others."""
-        self._refuse_again(holder, unit, model, need)
-        lock = self._locks.setdefault(holder, asyncio.Lock())
+        self._refuse_again(ask)
+        lock = self._locks.setdefault(ask.holder, asyncio.Lock())
         try:
             async with lock:
-                return await self._lease_enough(holder, unit, model, need)
+                return await self._lease_enough(ask)
         except (SQLAlchemyError, OSError) as error:
             raise RecordFailed("Vouchers can't be looked up now; try again. 暂时无法核对算力券，请重试。") from error
         finally:
-            if not lock.locked() and self._locks.get(holder) is lock:
-                self._locks.pop(holder, None)
+            if not lock.locked() and self._locks.get(ask.holder) is lock:
+                self._locks.pop(ask.holder, None)
 
-    async def _lease_enough(self, holder: str, unit: Unit, model: str, need: int) -> list[Draw]:
+    async def _lease_enough(self, ask: _Ask) -> list[Draw]:
         give_up = self._monotonic() + self.settings.wait_for_others_seconds
         while True:
-            self._refuse_again(holder, unit, model, need)
-            while (draws := self._draw(holder, unit, model, need)) is None:
-                if not await self._take(holder, unit, model, need):
+            self._refuse_again(ask)
+            while (draws := self._draw(ask.holder, ask.unit, ask.model, ask.need)) is None:
+                if not await self._take(ask):
                     break
             if draws is not None:
                 return draws
-            left = await self._left(holder, unit, model, need)
-            enough = left.available + left.here + left.elsewhere >= need
-            if not (left.elsewhere and enough) or self._monotonic() >= give_up:
-                message = _why(unit, model, need, left)
+            left = await self._left(ask)
+            if not (left.elsewhere and left.all >= ask.need) or self._monotonic() >= give_up:
+                message = _why(ask, left)
                 if len(self._refused) > REFUSALS:
                     self._refused.clear()
-                self._refused[holder, unit, model] = _Refused(need, self._monotonic() + REFUSED_FOR_SECONDS, message)
+                until = self._monotonic() + REFUSED_FOR_SECONDS
+                self._refused[ask.holder, ask.unit, ask.model] = _Refused(ask.need, until, message)
                 raise QuotaSpent(message)
             await asyncio.sleep(ASK_AGAIN_SECONDS)
 
-    def _refuse_again(self, holder: str, unit: Unit, model: str, need: int) -> None:
+    def _refuse_again(self, ask: _Ask) -> None:
         """Say at once what was true a moment ago, so that a spent holder's retries don't ask the database."""
-        refused = self._refused.get((holder, unit, model))
-        if refused and need >= refused.need and self._monotonic() < refused.until:
+        refused = self._refused.get((ask.holder, ask.unit, ask.model))
+        if refused and ask.need >= refused.need and self._monotonic() < refused.until:
             raise QuotaSpent(refused.message)
 
-    async def _take(self, holder: str, unit: Unit, model: str, need: int) -> bool:
+    async def _take(self, ask: _Ask) -> bool:
         """Lease one more block; False when nothing is available. A caller that leaves can't lose the block."""
-        return await asyncio.shield(asyncio.create_task(self._take_block(holder, unit, model, need)))
+        return await asyncio.shield(asyncio.create_task(self._take_block(ask)))
 
-    async def _take_block(self, holder: str, unit: Unit, model: str, need: int) -> bool:
+    async def _take_block(self, ask: _Ask) -> bool:
         now, began = datetime.fromtimestamp(self._clock(), UTC), self._monotonic()
-        wish = self._wish(holder, unit, model, need, now)
-        limit = self.settings.free_daily_tokens if unit == "tokens" else self.settings.free_daily_requests
+        wish = self._wish(ask, now)
+        limit = self.settings.free_daily_tokens if ask.unit == "tokens" else self.settings.free_daily_requests
 
         def take(connection: Connection) -> Taken | None:
-            if unit != "voucher" and limit is not None:
+            if ask.unit != "voucher" and limit is not None:
                 ensure_allowance(connection, now, wish, limit, self.settings.day_utc_offset_hours)
             return take_lease(connection, now, wish)
 
@@ -177,33 +195,35 @@ class Ledger:
         if taken is None:
             return False
         usable_until = began + self.settings.lease_seconds
-        self.purse.add(holder, Block(taken, unit, taken.amount, usable_until, self._monotonic()))
+        self.purse.add(ask.holder, Block(taken, ask.unit, taken.amount, usable_until, self._monotonic()))
         return True
 
-    def _wish(self, holder: str, unit: Unit, model: str, need: int, now: datetime) -> Wish:
-        missing = need - self.purse.free(holder, unit, model, self._clock(), self._monotonic())
+    def _wish(self, ask: _Ask, now: datetime) -> Wish:
         return Wish(
-            holder=holder,
-            unit=unit,
-            model=model,
-            region=self.settings.region,
-            need=max(1, missing),
-            block=self._blocks[unit],
+            holder=ask.holder,
+            unit=ask.unit,
+            model=ask.model,
+            region=ask.region,
+            need=max(1, ask.need - self._here(ask)),
+            block=self._blocks[ask.unit],
             worker=self._worker.id,
             workers=self._worker.alive,
             until=now + timedelta(seconds=self.settings.lease_seconds),
         )
 
-    async def _left(self, holder: str, unit: Unit, model: str, need: int) -> _Left:
+    def _here(self, ask: _Ask) -> int:
+        return self.purse.free(ask.holder, ask.unit, ask.model, self._clock(), self._monotonic())
+
+    async def _left(self, ask: _Ask) -> _Left:
         """What there is besides; other workers are asked to return what they don't need, if that would help."""
-        now = datetime.fromtimestamp(self._clock(), UTC)
-        here = self.purse.free(holder, unit, model, self._clock(), self._monotonic())
+        now, here = datetime.fromtimestamp(self._clock(), UTC), self._here(ask)
 
         def look(connection: Connection) -> _Left:
-            grants = fitting(connection, now, self._wish(holder, unit, model, need, now), available=False)
+            grants = fitting(connection, now, self._wish(ask, now), available=False)
             ids = [one.id for one in grants]
-            left = _Left(sum(one.available for one in grants), here, left_elsewhere(connection, self._worker.id, ids))
-            if left.elsewhere and left.available + left.here + left.elsewhere >= need:
+            elsewhere = left_elsewhere(connection, self._worker.id, ids)
+            left = _Left(sum(one.available for one in grants), here, elsewhere)
+            if elsewhere and left.all >= ask.need:
                 want(connection, now, ids)
             return left
 
@@ -220,18 +240,18 @@ def holder_of(caller: Caller) -> str:
     return caller.tenant or caller.key_id
 
 
-def _why(unit: Unit, model: str, need: int, left: _Left) -> str:
+def _why(ask: _Ask, left: _Left) -> str:
     there = left.available + left.here
-    if unit == "voucher":
+    if ask.unit == "voucher":
+        need = format_amount(ask.need)
         return (
-            f"This request to '{model}' may cost up to {format_amount(need)} voucher units, and "
-            f"{format_amount(there)} are left for it ({format_amount(left.elsewhere)} more are set aside for other "
-            "requests). Ask for fewer tokens with max_tokens, or redeem a voucher. "
-            f"算力券余额不足：本次最多需 {format_amount(need)}，可用 {format_amount(there)}。"
+            f"This request to '{ask.model}' may cost up to {need} voucher units, and {format_amount(there)} are left "
+            f"for it ({format_amount(left.elsewhere)} more are set aside for other requests). Ask for fewer tokens "
+            f"with max_tokens, or redeem a voucher. 算力券余额不足：本次最多需 {need}，可用 {format_amount(there)}。"
         )
-    what, zh = ("tokens", "令牌") if unit == "tokens" else ("requests", "次请求")
+    zh = "个 token" if ask.unit == "tokens" else "次请求"
     return (
-        f"The free daily allowance of '{model}' has {there} {what} left ({left.elsewhere} more are set aside for other "
-        f"requests), and this request may need {need}. "
-        f"It is renewed at midnight. 今日免费额度不足：剩余 {there} {zh}，本次最多需 {need}。"
+        f"The free daily allowance of '{ask.model}' has {there} {ask.unit} left ({left.elsewhere} more are set aside "
+        f"for other requests), and this request may need {ask.need}. It is renewed at midnight. "
+        f"今日免费额度不足：剩余 {there} {zh}，本次最多需 {ask.need}。"
     )
