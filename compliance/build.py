@@ -57,14 +57,14 @@ def build_pipeline(settings: ComplianceSettings) -> Pipeline:
     return build_rules(settings).rules().pipeline
 
 
+@collection_paused()
 def build_rules(settings: ComplianceSettings, guards: frozenset[str] | None = None) -> RuleBook:
     """Read the rule files; pipelines are compiled as policies are asked for. A bad file is a `RulesError`.
 
     `guards` are the names of guard models that a policy may speak of; without them any name passes.
     """
     taxonomy = load_taxonomy(_TAXONOMY)
-    with collection_paused():
-        lexicon = load_lexicon(settings.lexicons, settings.allow_lists, taxonomy.ids)
+    lexicon = load_lexicon(settings.lexicons, settings.allow_lists, taxonomy.ids)
     injection = load_injection_rules(injection_file(settings), taxonomy.ids)
     finder = EntityFinder(load_model())
     parts = Parts(TermLibrary(lexicon), KeywordMeanings(), finder, injection, shipped_classifier())

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from itertools import chain, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
 
@@ -84,10 +85,18 @@ def read_terms(path: Path, risks: frozenset[str]) -> Iterator[Term]:
     number, columns = first
     header = columns[0] == "term"
     names = _columns(path, number, columns) if header else ["term", "risk", "severity"]
+    pick = itemgetter(*(names.index(name) if name in names else -1 for name in _NAMES))
+    padding = [""] * (len(names) + 1)
     line_of: dict[tuple[str, str], int] = {}
     known: dict[str, str] = {}
     for number, columns, folded in _folded(rows if header else chain([first], rows)):
-        term = _term(path, number, columns, folded, names, risks, known)
+        if len(columns) < 3:
+            raise _bad(
+                path, number, "needs term, risk and severity separated by tabs",
+                "需要用制表符分隔的词、风险、级别三列",
+            )  # fmt: skip
+        row = pick(columns[: len(names)] + padding)  # the last one is empty: what has no column
+        term = _term(path, number, columns[0], folded, row, risks, known)
         before = line_of.setdefault((term.folded, term.risk), number)
         if before != number:
             raise _bad(
@@ -127,25 +136,20 @@ def _folded(rows: Iterable[Row]) -> Iterator[tuple[int, list[str], str]]:
 _AT_A_TIME = 1000
 
 
+_NAMES = ("risk", "severity", "foldings", "boundary", "contexts", "source", "added", "reviewed")
+
+
 def _term(
     path: Path,
     number: int,
-    columns: list[str],
+    text: str,
     folded: str,
-    names: list[str],
+    row: tuple[str, ...],
     risks: frozenset[str],
     known: dict[str, str],
 ) -> Term:
-    """`known` keeps what stands in many rows, so that it is there once."""
-    if len(columns) < 3:
-        raise _bad(
-            path,
-            number,
-            "needs term, risk and severity separated by tabs",
-            "需要用制表符分隔的词、风险、级别三列",
-        )
-    row = dict(zip(names, columns, strict=False))
-    risk, severity = row.get("risk", ""), row.get("severity", "")
+    """`row`: the columns of `_NAMES`. `known` keeps what stands in many rows, so that it is there once."""
+    risk, severity, foldings, boundary, contexts, source, added, reviewed = row
     if risk not in risks:
         raise _bad(
             path, number, f"unknown risk {risk!r}; use an id of configs/taxonomy.yaml",
@@ -157,20 +161,19 @@ def _term(
             f"级别 {severity!r} 不存在，请用 low、medium 或 high",
         )  # fmt: skip
     _check_entry(path, number, folded)
-    text, source = columns[0], row.get("source", "")
     return Term(
         folded,
         known.setdefault(risk, risk),
         cast("Severity", known.setdefault(severity, severity)),
         path.name,
         number,
-        _foldings(path, number, row.get("foldings", ""), folded),
-        _bounded(path, number, row.get("boundary", "")),
-        _contexts(path, number, row.get("contexts", ""), folded),
+        _foldings(path, number, foldings, folded),
+        _bounded(path, number, boundary),
+        _contexts(path, number, contexts, folded) if contexts else (),
         folded if text == folded else text,
         known.setdefault(source, source),
-        _date(path, number, "added", row.get("added", "")),
-        _date(path, number, "reviewed", row.get("reviewed", "")),
+        _date(path, number, "added", added) if added else None,
+        _date(path, number, "reviewed", reviewed) if reviewed else None,
     )
 
 
@@ -244,8 +247,6 @@ def _bounded(path: Path, number: int, given: str) -> bool:
 
 
 def _contexts(path: Path, number: int, given: str, folded: str) -> tuple[str, ...]:
-    if not given:
-        return ()
     contexts = tuple(fold(one.strip()).replace("~", folded) for one in given.split("|") if one.strip())
     for one in contexts:
         if one == folded or not occurrences(one, folded):
@@ -256,9 +257,9 @@ def _contexts(path: Path, number: int, given: str, folded: str) -> tuple[str, ..
     return contexts
 
 
-def _date(path: Path, number: int, column: str, given: str) -> date | None:
+def _date(path: Path, number: int, column: str, given: str) -> date:
     try:
-        return _parsed_date(given) if given else None
+        return _parsed_date(given)
     except ValueError:
         raise _bad(
             path, number, f"{column}: {given!r} is no date; write it like 2026-11-24",

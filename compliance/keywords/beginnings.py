@@ -23,6 +23,9 @@ _CHINESE = "\u2e80"
 _NUMBERS, _SPLIT = int(Folding.numbers), int(Folding.split)
 
 
+_NOTHING_MORE: list[tuple[str, ...]] = [("",)] * SIGNS
+
+
 class Beginnings(NamedTuple):
     """What all ways of one term begin with. Where it says more than any way has, that costs a little and harms nothing.
 
@@ -71,7 +74,7 @@ class NativeBeginnings:
         self._of = table.of
         self._ways = {char: ["".join(filter(table.of, way)) for way in ways] for char, ways in splits().items()}
         self._seen = {char: ["".join(map(table.of, way)) for way in ways] for char, ways in self._ways.items()}
-        self._longest = {char: max(map(len, ways)) for char, ways in splits().items()}
+        self._more = {char: max(map(len, ways)) - 1 for char, ways in splits().items()}
         self._plain: dict[str, tuple[str, ...]] = {}
 
     def __call__(self, term: str, seen: str, allowed: int) -> Beginnings | None:
@@ -79,7 +82,8 @@ class NativeBeginnings:
             return None
         if not allowed & _SPLIT:
             return as_it_is(term, seen, allowed)
-        longest = sum([self._longest.get(char, 1) for char in term])
+        more = self._more
+        longest = len(term) + sum([more[char] for char in term if char in more])
         patterns = self._first_signs(term)
         if patterns:
             return Beginnings(patterns, 1, {pattern[:2] for pattern in patterns}, longest)
@@ -92,20 +96,21 @@ class NativeBeginnings:
 
     def _first_signs(self, term: str) -> set[str]:
         """The patterns where all of them are the first Chinese characters as they are written; empty elsewhere."""
-        patterns = {""}
+        ways: list[tuple[str, ...]] = []
         for char in term[:SIGNS]:
             plain = self._plain.get(char)
-            if plain is None:
-                self._plain[char] = plain = self._plain_ways(char)
-            patterns = {(one + way)[:SIGNS] for one in patterns for way in plain}
-        joined = "\n".join(patterns)
+            ways.append(self._plain_ways(char) if plain is None else plain)
+        firsts, seconds, thirds = ways + _NOTHING_MORE[len(ways) :]
+        patterns = {(one + two + three)[:SIGNS] for one in firsts for two in seconds for three in thirds}
+        joined = "\n".join(patterns)  # of nothing, where one character has no such ways
         return patterns if collapsed(joined) is joined else set()
 
     def _plain_ways(self, char: str) -> tuple[str, ...]:
         """The ways to write a character where the view has all of them as they are; none elsewhere."""
         ways = (char, *splits().get(char, ()))
         same = all(sign >= _CHINESE and self._of(sign) == sign for way in ways for sign in way)
-        return ways if same else ()
+        self._plain[char] = made = ways if same else ()
+        return made
 
     def _letters(self, term: str) -> set[str]:
         firsts = (term[0], *self._ways.get(term[0], ()))

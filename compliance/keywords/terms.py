@@ -7,6 +7,7 @@ are Latin letters. `sound`: the same view with each Chinese character as its syl
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -42,7 +43,10 @@ class Entry:
 
 
 class CompiledTerms:
-    """Immutable; entry i belongs to the i-th wanted term. `loose`: some term may begin inside a Latin word."""
+    """Immutable; entry i belongs to the i-th wanted term. `loose`: some term may begin inside a Latin word.
+
+    `doubtful`: beginnings that need not be waited for where words before them excuse all their terms.
+    """
 
     def __init__(self, wanted: Sequence[Wanted], allowed: Iterable[str]) -> None:
         tables = folding_tables()
@@ -61,6 +65,7 @@ class CompiledTerms:
         live = [entry for entry in self.entries if entry.text not in excusable]
         self.loose = any(not entry.bounded for entry in live)
         self.repeating = any(entry.repeats for entry in live)
+        self.doubtful = _doubtful(self.entries)
         self._texts = sorted(entry.text for entry in live)
         self.views = [view for view in self._views(live, wanted, tables) if view]
         self._beginnings: dict[str, bool] = {}
@@ -115,6 +120,22 @@ class CompiledTerms:
 
     def _is_heard(self, text: str) -> bool:
         return sum(1 for char in text if self.plain.of(char)) >= SHORTEST_HEARD
+
+
+def _doubtful(entries: Sequence[Entry]) -> dict[str, tuple[Entry, ...]]:
+    """Prefixes of which every term may be excused by words before it, with those terms.
+
+    After 小 no 麻烦 needs to be waited for where 小麻烦 is allowed and nothing else begins with 麻.
+    """
+    terms_of: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.excuses and any(excuse.ends_with_term for excuse in entry.excuses):
+            for size in range(1, len(entry.text)):
+                terms_of.setdefault(entry.text[:size], []).append(entry)
+    firsts = {prefix[0] for prefix in terms_of}
+    begun = (entry.text for entry in entries if entry.text[0] in firsts)
+    total = Counter(text[:size] for text in begun for size in range(1, len(text)))
+    return {prefix: tuple(terms) for prefix, terms in terms_of.items() if len(terms) == total[prefix]}
 
 
 def _one_letter_a_syllable() -> CharTable:

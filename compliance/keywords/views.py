@@ -1,6 +1,7 @@
 """One view of a text: an automaton proposes places in it, spellings judge them."""
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, takewhile
 from typing import NamedTuple
@@ -85,22 +86,27 @@ class View:
     ) -> dict[str, tuple[int, ...]]:
         """The patterns and whose they are."""
         owners: dict[str, tuple[int, ...]] = {}
-        begun = self._begun
+        begun: defaultdict[str, int] = defaultdict(int)
+        entries_of = self.table.entries
         heard_as = self.heard_as
         for entry in entries:
             term, foldings, bounded, _ = self._terms[entry]
             allowed = int(foldings)
-            made = beginnings_of(term, term.translate(self.table.entries), allowed)
-            patterns, lead, letters, longest = made or self._of_all(ways_of(entry))
+            made = beginnings_of(term, term.translate(entries_of), allowed)
+            patterns, lead, letters, longest = self._of_all(ways_of(entry)) if made is None else made
             for pattern in patterns if heard_as is None else map(heard_as, patterns):
                 owners[pattern] = (*owners[pattern], entry) if pattern in owners else (entry,)
-            self._loose |= not bounded
-            self._lead = max(self._lead, lead)
-            self._longest = max(self._longest, longest)
             for one in letters:
-                begun[one] = begun.get(one, 0) | allowed
+                begun[one] |= allowed
+            if not bounded:
+                self._loose = True
+            if lead > self._lead:
+                self._lead = lead
+            if longest > self._longest:
+                self._longest = longest
         for one, allowed in list(begun.items()):
-            begun[one[0]] = begun.get(one[0], 0) | allowed
+            begun[one[0]] |= allowed
+        self._begun = dict(begun)
         return owners
 
     def _of_all(self, ways: tuple[Variant, ...]) -> Beginnings:
