@@ -8,7 +8,6 @@ from gateway.ledger import api as vouchers_api
 from gateway.limits import api as limits_api
 from gateway.reports import public_api as reports_api
 from gateway.reports import review_api as report_cases_api
-from gateway.ledger import api as vouchers_api
 from gateway.routing import api as nodes_api
 from gateway.telemetry import api as statistics_api
 from gateway.tenants import key_api, member_api, organisation_api
