@@ -71,7 +71,9 @@ class GuardClient:
                 answer = await self._ask(body)
             return self.guard.findings(answer, direction, start, end)
         except TimeoutError:
-            raise GuardFailed(name, f"ran past its deadline of {self.settings.deadline_seconds:g} s", "deadline") from None
+            raise GuardFailed(
+                name, f"ran past its deadline of {self.settings.deadline_seconds:g} s", "deadline"
+            ) from None
         except aiohttp.ClientConnectorError:
             raise GuardFailed(name, "can't be reached", "unreachable") from None
         except (aiohttp.ClientError, OSError, EOFError):
@@ -142,7 +144,6 @@ class Judges:
             tuple(one for one in every if "output" in one.settings.directions),
             f"+{version}",
         )
-
 
     def under(self, policy: Policy, watch: Watch | None = None) -> "Judges":
         """The judges that a policy has not switched off, with what it says of them."""

@@ -1,17 +1,19 @@
 """`opcgate policy`: list policies, show where each value comes from, and run a table of cases."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from compliance.build import build_rules, known_to_policies, policy_shelf
+from compliance.guards.rules import guard_rules
 from compliance.policies.cases import Failure, failures, read_cases
-from compliance.policies.policy import Policy
+from compliance.policies.policy import Leaf, Policy
 from compliance.policies.shelf import DEFAULT, SUFFIX
 from compliance.verdict import ComplianceError, RulesError
 from configs.loader import SettingsError, load_settings
-from configs.schema import ComplianceSettings
+from configs.schema import ComplianceSettings, GuardSettings, Settings
 
 PASSED, FAILED, ERROR = 0, 1, 2
 _DEADLINE_S = 600.0  # nobody waits for a stream here, and texts may be long
@@ -31,7 +33,7 @@ def list_command(config: ConfigPath = None) -> None:
     from rich.table import Table
 
     settings = _settings(config)
-    shelf = policy_shelf(settings)
+    shelf = policy_shelf(settings.compliance, _names(settings.guards))
     table = Table("name / 名称", "made of / 继承", "dry run / 试运行")
     table.add_column("file / 文件", overflow="fold")
     bad: list[str] = []
@@ -56,15 +58,16 @@ def show(
     """Print a policy's values and the file that each comes from. / 显示策略及各值的来源。"""
     settings = _settings(config)
     try:
-        first, layers = _with_default(settings, names[0])
-        found = policy_shelf(first).stack((DEFAULT, *layers, *names[1:]))
+        first, layers = _with_default(settings.compliance, names[0])
+        found = policy_shelf(first, _names(settings.guards)).stack((DEFAULT, *layers, *names[1:]))
     except ComplianceError as error:
         _fail(str(error))
     own = found.name.rpartition(">")[2]
     typer.echo(f"# {found.name}")
+    said = _of_guards(settings.guards, found) if effective else {}
     rows = [
-        (".".join(leaf), _written(value), found.sources[leaf])
-        for leaf, value in sorted(found.leaves.items())
+        (".".join(leaf), _written(value), found.sources.get(leaf, "settings"))
+        for leaf, value in sorted({**said, **found.leaves}.items())
         if effective or found.sources[leaf] == own
     ]
     widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
@@ -74,23 +77,45 @@ def show(
 
 @policy.command("test")
 def run_table(
-    table: Annotated[Path, typer.Argument(help='JSON lines: {"text", "direction", "action", "released", "risks"}.')],
+    table: Annotated[
+        Path, typer.Argument(help='JSON lines: {"text", "direction", "action", "released", "risks", "guards"}.')
+    ],
     policy_: Annotated[str, typer.Option("--policy", help=NameOrFile)] = DEFAULT,
     config: ConfigPath = None,
 ) -> None:
     """Run a table of cases; exit code 0: all as expected, 1: some not, 2: error. / 用例表测试策略。"""
-    settings = _settings(config).model_copy(update={"deadline_seconds": _DEADLINE_S})
+    settings = _settings(config)
+    guards = _names(settings.guards)
+    patient = settings.compliance.model_copy(update={"deadline_seconds": _DEADLINE_S})
     try:
-        cases = read_cases(table, known_to_policies().risks)
-        settings, layers = _with_default(settings, policy_)
-        rules = build_rules(settings).rules(layers)
-        failed = list(failures(rules.pipeline, cases))
+        cases = read_cases(table, known_to_policies().risks, guards)
+        first, layers = _with_default(patient, policy_)
+        rules = build_rules(first, guards).rules(layers)
+        guarded = {one.name: guard_rules(one, rules.policy) for one in settings.guards}
+        failed = list(failures(rules.pipeline, cases, guarded))
     except ComplianceError as error:
         _fail(str(error))
     for failure in failed:
         _print_failure(failure)
     typer.echo(_summary(len(cases), len(failed), rules.policy, rules.pipeline.version))
     raise typer.Exit(FAILED if failed else PASSED)
+
+
+def _names(guards: Iterable[GuardSettings]) -> frozenset[str]:
+    return frozenset(one.name for one in guards)
+
+
+def _of_guards(guards: Iterable[GuardSettings], policy: Policy) -> dict[Leaf, Any]:
+    """Every value that holds for the configured guard models under a policy."""
+    found: dict[Leaf, Any] = {}
+    for one in guards:
+        rules = guard_rules(one, policy)
+        found["guards", one.name, "enabled"] = rules.enabled
+        found["guards", one.name, "mode"] = rules.mode
+        found["guards", one.name, "on_failure"] = rules.on_failure
+        for (direction, severity), action in rules.actions.items():
+            found["guards", one.name, direction, severity] = action
+    return found
 
 
 def _with_default(settings: ComplianceSettings, name: str) -> tuple[ComplianceSettings, tuple[str, ...]]:
@@ -124,9 +149,9 @@ def _written(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else "null" if value is None else str(value)
 
 
-def _settings(config: Path | None) -> ComplianceSettings:
+def _settings(config: Path | None) -> Settings:
     try:
-        return load_settings(config).compliance
+        return load_settings(config)
     except SettingsError as error:
         _fail(str(error))
 

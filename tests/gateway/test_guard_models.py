@@ -15,6 +15,7 @@ import pytest
 from compliance.guards.build import build_guards
 from compliance.guards.turns import Turn
 from compliance.verdict import RulesError
+from configs.loader import load_settings
 from configs.schema import GuardSettings
 from gateway.guard_client import GuardFailed, guard_keys, open_judges
 from loadtests.fake_engine import FakeEngine, Script, running
@@ -47,7 +48,7 @@ GUARDS = {
 
 @pytest.fixture(scope="module")
 def guarded_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    engine, guard = FakeEngine(("opc-starter",)), FakeGuard()
+    engine, guard = FakeEngine(("opc-starter", "vectors")), FakeGuard()
     with ExitStack() as stack, pytest.MonkeyPatch.context() as environment:
         environment.setenv("GUARD_KEY", "sk-guard")
         upstream, address = stack.enter_context(running(engine)), stack.enter_context(running(guard))
@@ -346,3 +347,50 @@ def _wait_for(true: object) -> None:
     while not true():  # type: ignore[operator]
         assert time.monotonic() < deadline, "it did not happen in 5 s"
         time.sleep(0.02)
+
+
+def test_a_keys_policy_decides_per_guard(tmp_path: Path) -> None:
+    """One guard, five keys: as the settings say, flagged only, off, let through when it fails, and no wait for it."""
+    engine, guard = FakeEngine(("opc-starter", "vectors")), FakeGuard()
+    policies = {
+        "lenient": {"prompt": {"high": "flag"}, "output": {"high": "flag"}},
+        "off": {"enabled": False},
+        "trusting": {"on_failure": "flag"},
+    }
+    with ExitStack() as stack:
+        upstream, address = stack.enter_context(running(engine)), stack.enter_context(running(guard))
+        (tmp_path / "policies").mkdir()
+        for name, said in policies.items():
+            fields = {"extends": "default", "guards": {"g": said}}
+            (tmp_path / "policies" / f"{name}.yaml").write_text(json.dumps(fields), encoding="utf-8")
+        _settings(tmp_path, upstream)
+        config = tmp_path / "opcgate.yaml"
+        text = config.read_text("utf-8").replace("compliance:\n", "compliance:\n  policy_folders: [policies]\n")
+        config.write_text(text, "utf-8")
+        settings = load_settings(config)
+        one = GuardSettings.model_validate(
+            {"name": "g", "url": address, "protocol": "qwen3guard", "model": "g", "deadline_seconds": 0.3}
+        )
+        url = stack.enter_context(serving(settings.model_copy(update={"guards": (one,)})))
+        client = stack.enter_context(httpx.Client(base_url=url, timeout=20))
+        wait_ready(client)
+
+        def ask(policy: str | None, content: str) -> int:
+            named = ["--policy", policy] if policy else []
+            key = run_opcgate("keys", "create", "--name", "t", *named, "--config", str(config)).stdout.strip()
+            body = {"model": "opc-starter", "messages": [{"role": "user", "content": content}]}
+            return client.post(
+                "/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"}
+            ).status_code
+
+        engine.script, guard.script = Script(ANSWER), script("qwen", unsafe="开锁")
+        assert [ask(name, "怎么开锁") for name in (None, "lenient", "trusting")] == [400, 200, 400]
+        asked = len(guard.seen.bodies)
+        assert ask("off", "怎么开锁") == 200
+        assert len(guard.seen.bodies) == asked, "a guard that is off is not asked"
+        guard.script = script("qwen", fault="status_500")
+        assert [ask(name, "你好") for name in (None, "trusting")] == [503, 200]
+        counted = client.get("/metrics").text
+        assert 'opcgate_guard_seconds_count{direction="prompt",guard="g"} 5.0' in counted
+        assert 'opcgate_guard_failures_total{cause="protocol",direction="prompt",guard="g"} 2.0' in counted
+        assert 'opcgate_guard_failures_total{cause="protocol",direction="output",guard="g"}' in counted
