@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from compliance.build import build_rules, shipped_classifier
 from compliance.guards.build import build_guards
@@ -29,6 +30,7 @@ from gateway.files import api as files_api
 from gateway.files.offline import BATCHED, running_offline
 from gateway.files.runner import BatchEndpoint
 from gateway.guard_client import guard_keys, open_judges
+from gateway.hot_paths import HotPaths
 from gateway.labelling import Labelling
 from gateway.ledger.upkeep import running_ledger
 from gateway.limits.fair import FairTurns
@@ -83,6 +85,7 @@ def build_app(
     served = catalog.served(tuple(wanted))
     _reject_unserved(settings.compliance.models, served)
     provider_keys(settings.routing)
+    hot: dict[str, ASGIApp] = {}
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -96,6 +99,7 @@ def build_app(
             for paths, name, answered_by, wire in answers:
                 endpoint = SettledEndpoint(gateway, name, answered_by, settings.listen.max_body_bytes, wire)
                 app.router.routes += [Route(path, endpoint=endpoint, methods=["POST"]) for path in paths]
+                hot.update(dict.fromkeys(paths, endpoint))
             batched = {
                 paths[0]: BatchEndpoint(name, partial(answered_by, gateway), wire)
                 for paths, name, answered_by, wire in answers
@@ -110,6 +114,7 @@ def build_app(
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
     document.install(app)
+    app.add_middleware(HotPaths, paths=hot)
     for kind in (GatewayError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _error_response)
     return app
