@@ -29,7 +29,7 @@ REASONS = (
 
 
 class ReportSettings(Strict):
-    """Complaints and reports of the public (docs/complaints.md). Working time is local to `time_zone`.
+    """Complaints and reports of the public (docs/complaints.md). Working time is local to `utc_offset_hours`.
 
     A report is to be decided within `decide_working_hours` of working time; `working_days` counts Monday as 0;
     `holidays` are days without work, `extra_working_days` weekend days with it. A reporter's address is counted as a
@@ -43,7 +43,7 @@ class ReportSettings(Strict):
     per_address_per_hour: int = Field(10, ge=1)
     per_hour: int = Field(600, ge=1)
     decide_working_hours: float = Field(24.0, gt=0)
-    time_zone: str = "Asia/Shanghai"
+    utc_offset_hours: float = Field(8.0, ge=-12, le=14)
     working_days: tuple[int, ...] = Field((0, 1, 2, 3, 4), min_length=1)
     work_begins_hour: int = Field(9, ge=0, le=23)
     work_ends_hour: int = Field(18, ge=1, le=24)
@@ -57,17 +57,6 @@ class ReportSettings(Strict):
         if any(day not in range(7) for day in days):
             raise ValueError("days of the week are 0 (Monday) to 6 (Sunday)")
         return days
-
-    @field_validator("time_zone")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError("no such time zone; write one like Asia/Shanghai") from error
-        return name
 
     def model_post_init(self, _context: object) -> None:
         if self.work_ends_hour <= self.work_begins_hour:

@@ -1,7 +1,6 @@
 """By when a report is to be decided, in working time."""
 
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 from configs.sections.reports import ReportSettings
 
@@ -10,7 +9,7 @@ MAX_DAYS = 3660
 
 def due_at(received: datetime, settings: ReportSettings) -> datetime:
     """The moment (UTC) at which so many working hours have passed since `received`."""
-    zone = ZoneInfo(settings.time_zone)
+    zone = timezone(timedelta(hours=settings.utc_offset_hours))
     at = received.astimezone(zone)
     left = timedelta(hours=settings.decide_working_hours)
     for _ in range(MAX_DAYS):
@@ -30,6 +29,6 @@ def _is_working_day(day: date, settings: ReportSettings) -> bool:
     return day.weekday() in settings.working_days and day not in settings.holidays
 
 
-def _working_time(day: date, settings: ReportSettings, zone: ZoneInfo) -> tuple[datetime, datetime]:
+def _working_time(day: date, settings: ReportSettings, zone: timezone) -> tuple[datetime, datetime]:
     midnight = datetime.combine(day, time(), zone)
     return midnight + timedelta(hours=settings.work_begins_hour), midnight + timedelta(hours=settings.work_ends_hour)
