@@ -13,7 +13,6 @@ from compliance.pipeline import Pipeline
 from compliance.taxonomy import read_text
 from compliance.verdict import Action, RulesError, Verdict
 
-
 Said = Literal["high", "medium", "low", "fails"]
 
 

@@ -323,6 +323,8 @@ def test_the_key_comes_from_the_environment(guarded: Guarded, monkeypatch: pytes
 def test_a_chat_model_in_a_guards_place_refuses_everything(engine: str, tmp_path: Path) -> None:
     """A real vLLM endpoint is asked as a guard; its model chats, so nothing is judged and nothing is let through."""
     settings = _settings(tmp_path, engine)
+    node = settings.nodes[0].model_copy(update={"models": ("opc-starter",)})
+    settings = settings.model_copy(update={"nodes": (node,)})
     key = run_opcgate("keys", "create", "--name", "t", "--config", str(tmp_path / "opcgate.yaml")).stdout.strip()
     model = httpx.get(f"{engine}/v1/models").json()["data"][0]["id"]
     fields = {"name": "chatter", "protocol": "qwen3guard", "url": engine, "model": model, "deadline_seconds": 60}
