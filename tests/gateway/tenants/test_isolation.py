@@ -12,6 +12,7 @@ from tests.gateway.tenants.conftest import NUMBERS, Company, Site
 ROWS = read_cases("control_routes.jsonl")
 ROLES = ("operator", "owner", "member", "foreign")
 FULL = [row for row in ROWS if "operator" in row]
+WITH_KEY = [row for row in ROWS if "public" not in row]
 DENIED = 403
 
 
@@ -73,7 +74,16 @@ def test_roles(site: Site, pair: Pair, row: dict[str, Any], role: str) -> None:
         assert after == before, "nothing of the organisation has changed"
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["route"] + str(row.get("body", row.get("query", ""))))
+@pytest.mark.parametrize("row", [row for row in ROWS if "public" in row], ids=lambda row: row["route"])
+def test_what_is_public_asks_for_no_key_and_tells_nothing(site: Site, pair: Pair, row: dict[str, Any]) -> None:
+    ours, theirs = pair.companies()
+    for key in (None, "opc-made-up", ours.owners_key):
+        answer = ask(site, key, row, ours, theirs)
+        assert answer.status_code not in (401, 403, 500)
+        assert not [known for known in ours.told if known in answer.text]
+
+
+@pytest.mark.parametrize("row", WITH_KEY, ids=lambda row: row["route"] + str(row.get("body", row.get("query", ""))))
 def test_without_a_key_or_its_scope_nothing_is_answered(site: Site, pair: Pair, row: dict[str, Any]) -> None:
     ours, theirs = pair.companies()
     assert ask(site, None, row, ours, theirs).status_code == 401
@@ -101,6 +111,7 @@ def ask(site: Site, key: str | None, row: dict[str, Any], ours: Company, theirs:
         "nonce": str(next(NUMBERS)),
         "name": "nobody",
         "record_id": "req_nobody",
+        "number": "none",
     }
     method, path = row["route"].split(" ")
     fields: dict[str, Any] = {}
