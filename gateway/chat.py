@@ -46,6 +46,7 @@ from gateway.scanned import ScannedTexts
 from gateway.set_answer import set_answer_events, speaks_chinese
 from gateway.surfaces.parts import Unscanned
 from gateway.surfaces.surface import Rebuild, Surface
+from gateway.telemetry.logs import log_request
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import Record
 from gateway.tenants.caller import Caller
@@ -265,6 +266,8 @@ async def settled(gateway: Gateway, entry: RequestEntry) -> AsyncIterator[None]:
         entry.stages.enter("settle")
         entry.scan_seconds = entry.stages.seconds("scan prompt")
         gateway.metrics.count(entry, ended_at)
+        if gateway.settings.telemetry.request_log:
+            log_request(entry, ended_at)
         if entry.key_id is not None:  # callers without a key are counted, but can't fill the database
             work = settle(gateway, entry, ended_at)
             await (work if entry.violation is None else gateway.suspensions.uncut(work))

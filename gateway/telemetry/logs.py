@@ -8,9 +8,11 @@ from typing import Any
 import orjson
 
 from configs.schema import Settings
+from gateway.record import RequestEntry
 
 TEXT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 REQUEST = "req_"
+log = logging.getLogger("opcgate.requests")
 
 
 class JsonLines(logging.Formatter):
@@ -41,6 +43,25 @@ def request_of_task() -> str | None:
         return None
     name = task.get_name() if task else ""
     return name if name.startswith(REQUEST) else None
+
+
+def log_request(entry: RequestEntry, ended_at: float) -> None:
+    """One line about a finished request: who, what, how it ended. No text."""
+    fields = {
+        "request_id": entry.id,
+        "key": entry.key_id,
+        "tenant": entry.tenant,
+        "endpoint": entry.endpoint,
+        "model": entry.model,
+        "node": entry.node,
+        "outcome": entry.outcome,
+        "error": entry.error_code,
+        "prompt_tokens": entry.prompt_tokens,
+        "completion_tokens": entry.completion_tokens,
+        "findings": len(entry.findings),
+        "seconds": round(ended_at - entry.started_at, 4),
+    }
+    log.info("request", extra={"fields": fields})
 
 
 def set_up_logging(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from opentelemetry.trace import StatusCode
 
 from configs.sections.telemetry import TelemetrySettings
 from gateway.record import RequestEntry
-from gateway.telemetry.logs import JsonLines
+from gateway.telemetry.logs import JsonLines, log_request
 from gateway.telemetry.stages import Stages
 from gateway.telemetry.traces import running_traces
 from loadtests.fake_engine import Script
@@ -104,6 +104,15 @@ def test_a_failure_is_marked_in_its_trace() -> None:
 def test_traces_that_go_nowhere_are_not_made() -> None:
     with running_traces(TelemetrySettings(), "wrk_1") as record:
         assert record is None
+
+
+def test_a_line_per_request_holds_no_text(caplog: pytest.LogCaptureFixture) -> None:
+    entry = finished(model="opc-starter", tenant="opc", outcome="completed", completion_tokens=6)
+    with caplog.at_level(logging.INFO, "opcgate.requests"):
+        log_request(entry, 1001.0)
+    (record,) = caplog.records
+    line = orjson.loads(JsonLines().format(record))
+    assert line.items() >= {"request_id": "req_1", "tenant": "opc", "completion_tokens": 6, "seconds": 1.0}.items()
 
 
 async def test_a_log_line_is_json_and_names_its_request() -> None:
