@@ -51,6 +51,7 @@ from gateway.rules import Rules
 from gateway.scanned import ScannedTexts
 from gateway.store import GroupPart, group_writer, migrate, open_engine
 from gateway.surfaces import moderations as moderation_surface
+from gateway.surfaces.openapi import documented
 from gateway.surfaces.wire import Wire
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.sums import DailySums
@@ -113,7 +114,7 @@ def build_app(
     app.include_router(files_api.router)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
-    document.install(app)
+    document.install(app, partial(documented, surfaces=SURFACES))
     app.add_middleware(HotPaths, paths=hot)
     for kind in (GatewayError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _error_response)

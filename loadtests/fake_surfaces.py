@@ -93,7 +93,7 @@ def tokenize(body: Json) -> Json:
 
 def detokenize(body: Json) -> Json:
     """The characters again."""
-    return {"prompt": "".join(map(chr, body["tokens"]))}
+    return {"prompt": "".join(chr(one) if one < 0xD800 else "?" for one in body["tokens"])}
 
 
 def count_tokens(body: Json) -> Json:

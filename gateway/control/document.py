@@ -39,13 +39,14 @@ ALWAYS = {
 }
 
 
-def install(app: FastAPI) -> None:
-    """Let the app answer /openapi.json with the document made here."""
+def install(app: FastAPI, add: Callable[[dict[str, Any]], object] = lambda _: None) -> None:
+    """Let the app answer /openapi.json with the document made here; `add` puts in what FastAPI does not know of."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
             made = get_openapi(title=app.title, version=app.version, routes=app.routes)
             complete(made)
+            add(made)
             app.openapi_schema = made
         return app.openapi_schema
 

@@ -6,7 +6,7 @@ like an answer.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TOKENIZE, TOKENIZE_PATH = "tokenize", "/tokenize"
 DETOKENIZE, DETOKENIZE_PATH = "detokenize", "/detokenize"
 MOST_TOKENS = 1_000_000
+HIGHEST_ID = 2**31 - 1
 NOT_SCANNED = ("a text that only the tokenizer reads",)
 
 
@@ -51,7 +52,7 @@ class TokenizeRequest(Ask):
 class DetokenizeRequest(Ask):
     """Token ids to be put together to a text."""
 
-    tokens: list[StrictInt] = Field(max_length=MOST_TOKENS)
+    tokens: list[Annotated[StrictInt, Field(ge=0, le=HIGHEST_ID)]] = Field(max_length=MOST_TOKENS)
 
 
 def nothing_scanned(_body: Json) -> Iterator[Place]:
