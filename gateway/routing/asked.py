@@ -1,6 +1,7 @@
 """One request as routing sees it: what it would like, what it may use, where it has been."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from configs.sections.routing import RoutingSettings
 from gateway.errors import GatewayError
@@ -8,6 +9,7 @@ from gateway.request import CheckedRequest
 from gateway.routing.choice import Wanted
 from gateway.routing.node import Node
 from gateway.routing.prefixes import Prefixes, home, rendered
+from gateway.routing.usage import UsageCheck
 from gateway.tenants.keys import Caller
 from models.catalog import ServedModel
 
@@ -23,7 +25,7 @@ class Asked:
     """
 
     __slots__ = (
-        "_keys", "_prefixes", "_prompt", "_settings", "body", "caller", "failure", "model", "prompts", "request",
+        "_keys", "_prefixes", "_prompt", "_settings", "body", "caller", "check", "failure", "model", "request",
         "tokens", "tried",
     )  # fmt: skip
 
@@ -34,11 +36,14 @@ class Asked:
         caller: Caller,
         settings: RoutingSettings,
         prefixes: Prefixes,
+        check: UsageCheck,
     ) -> None:
+        """`check` looks at what the answer says of its tokens."""
         self.request = request
         self.model = model
         self.caller = caller
         self.body = request.upstream_body(model.served_name)
+        self.check = check
         self.tried: set[str] = set()
         self.failure: GatewayError | None = None
         self._settings = settings
@@ -48,8 +53,6 @@ class Asked:
         asked = request.body
         most = asked.get("max_completion_tokens") or asked.get("max_tokens") or UNSAID_OUTPUT_TOKENS
         self.tokens = len(self.body) // BYTES_PER_TOKEN + min(most, MOST_OUTPUT_TOKENS)
-        inputs = asked.get("prompt") or asked.get("input")
-        self.prompts = len(inputs) if isinstance(inputs, list) else 1
 
     def wanted(self, holders: Sequence[Node]) -> Wanted:
         """What it would like of these nodes; with one node to choose from there is nothing to like."""
@@ -68,3 +71,9 @@ class Asked:
         """The node has this prompt in its cache from now on."""
         if self._keys:
             self._prefixes.remember(self._keys, node.name)
+
+
+def prompts_asked(body: dict[str, Any]) -> int:
+    """How many prompts a request brings; each may be as long as the model's context."""
+    inputs = body.get("prompt") or body.get("input")
+    return len(inputs) if isinstance(inputs, list) else 1

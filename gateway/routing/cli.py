@@ -165,25 +165,22 @@ async def _watch(engine: "AsyncEngine", settings: "Settings", seconds: float, ti
 
 
 def _table(found: "list[NodeInfo]") -> "Table":
-    from rich.table import Table
+    from rich.table import Column, Table
 
     colours = {"active": "green", "down": "red", "unknown": "dim"}
-    table = Table(
-        "node", "state", "region", "open", "capacity", "running", "waiting", "KV", "models", "address", "note"
-    )
+    fixed = [Column(name, no_wrap=True) for name in ("node", "state", "region", "open", "running", "waiting", "KV")]
+    table = Table(*fixed, "models", "note")
     for one in found:
         missing = len(one.models) - len(one.ready_models)
         table.add_row(
             one.name,
             f"[{colours.get(one.state, 'yellow')}]{one.state}[/]",
             one.region,
-            str(one.open_requests),
-            str(one.capacity),
+            f"{one.open_requests}/{one.capacity}",
             _number(one.running),
             _number(one.waiting),
             "" if one.kv_usage is None else f"{100 * one.kv_usage:.0f} %",
             f"{len(one.ready_models)}/{len(one.models)}" if missing and one.workers else str(len(one.models)),
-            one.url,
             one.problem,
         )
     return table

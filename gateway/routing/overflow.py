@@ -80,7 +80,9 @@ class Overflow:
         )
         answer = await self._in_time(call, seconds)
         if not asked.request.stream:
-            yield answer.model_dump()
+            whole = answer.model_dump()
+            asked.check.apply(whole)
+            yield whole
             return
         try:
             pieces = 0
@@ -91,6 +93,7 @@ class Overflow:
                 if not event.get("usage"):
                     # Providers count at the end only: what a caller who leaves early got is counted by its pieces.
                     entry.completion_tokens = pieces
+                asked.check.apply(event)
                 yield event
         finally:
             with suppress(Exception):

@@ -12,7 +12,7 @@ from gateway.errors import GatewayError, NodeFailed, NodeTimeout, NodeUnavailabl
 from gateway.guard import choices_asked
 from gateway.record import RequestEntry
 from gateway.request import CheckedRequest
-from gateway.routing.asked import Asked
+from gateway.routing.asked import Asked, prompts_asked
 from gateway.routing.hedging import Hedging
 from gateway.routing.nodes import Nodes
 from gateway.routing.overflow import Overflow
@@ -61,17 +61,12 @@ class Router:
     async def events(
         self, request: CheckedRequest, model: ServedModel, caller: Caller, entry: RequestEntry
     ) -> AsyncGenerator[Event]:
-        """The engine's events, unscanned. Closing it aborts the request on the node. Raises GatewayError."""
-        asked = Asked(request, model, caller, self._settings, self._prefixes)
-        check = UsageCheck(entry, model.base.context_tokens, asked.prompts, choices_asked(request.body))
-        async with aclosing(self._answer(asked, entry)) as events:
-            async for event in events:
-                if "usage" in event:
-                    check.apply(event)
-                yield event
+        """The events of the first node that gives one, unscanned. Closing it aborts the request there.
 
-    async def _answer(self, asked: Asked, entry: RequestEntry) -> AsyncGenerator[Event]:
-        """The events of the first node that gives one, within the attempts and the time that the settings allow."""
+        Raises GatewayError.
+        """
+        check = UsageCheck(entry, model.base.context_tokens, prompts_asked(request.body), choices_asked(request.body))
+        asked = Asked(request, model, caller, self._settings, self._prefixes, check)
         until = self._clock() + self._settings.start_seconds
         while True:
             attempt = await self._attempt(asked, entry)
@@ -97,12 +92,6 @@ class Router:
                 raise asked.failure or error from None
             return self._overflow.events(provider, asked, entry)
         return self._hedged(place, asked, entry) if self._hedging else self._ask(place, asked, entry)
-
-    def _may_retry(self, error: GatewayError, asked: Asked, entry: RequestEntry, until: float) -> bool:
-        """Whether another node is asked. A connection that breaks off may mean that the request kills engines."""
-        if isinstance(error, ShuttingDown) or (isinstance(error, NodeFailed) and isinstance(asked.failure, NodeFailed)):
-            return False
-        return entry.attempts < self._settings.attempts and self._clock() < until
 
     async def _place(self, asked: Asked, entry: RequestEntry) -> Place:
         """A place on the best node, at once or after waiting for a turn. Raises NodeUnavailable, Overloaded."""
@@ -137,6 +126,8 @@ class Router:
                 async for event in events:
                     began = True
                     node.events += 1
+                    if "usage" in event:
+                        asked.check.apply(event)
                     yield event
             node.breaker.answered()
         except TRANSIENT as error:
@@ -159,3 +150,9 @@ class Router:
                 return None
 
         return self._hedging.events(place, second, partial(self._ask, asked=asked, entry=entry), asked, entry)
+
+    def _may_retry(self, error: GatewayError, asked: Asked, entry: RequestEntry, until: float) -> bool:
+        """Whether another node is asked. A connection that breaks off may mean that the request kills engines."""
+        if isinstance(error, ShuttingDown) or (isinstance(error, NodeFailed) and isinstance(asked.failure, NodeFailed)):
+            return False
+        return entry.attempts < self._settings.attempts and self._clock() < until

@@ -23,7 +23,9 @@ class UsageCheck:
     def apply(self, event: dict[str, Any]) -> None:
         """Check an event's `usage` in place."""
         usage = event.get("usage")
-        if usage is None or ("choices" not in event and not (isinstance(usage, dict) and "prompt_tokens" in usage)):
+        if usage is None:
+            return
+        if "choices" not in event and not (isinstance(usage, dict) and "prompt_tokens" in usage):
             return  # surfaces that count otherwise are checked where they are understood
         try:
             sound = self._is_sound(usage, event)
@@ -36,17 +38,16 @@ class UsageCheck:
 
     def _is_sound(self, usage: dict[str, Any], event: dict[str, Any]) -> bool:
         prompt, output = usage["prompt_tokens"], usage.get("completion_tokens")
-        output = 0 if output is None else output
-        if type(prompt) is not int or type(output) is not int:
+        if output is None:
+            output = 0
+        if type(prompt) is not int or type(output) is not int or not 0 <= prompt <= self._most_prompt:
             return False
-        if not (0 <= prompt <= self._most_prompt and 0 <= output <= self._most_output):
-            return False
-        choices = event.get("choices")
+        choices, seen = event.get("choices"), self._seen
         index = choices[0]["index"] if choices else -1
-        least = self._seen.get(index, 0) if index >= 0 else max(self._seen.values(), default=0)
-        if output < least:
+        least = seen.get(index, 0) if index >= 0 else max(seen.values(), default=0)
+        if not least <= output <= self._most_output:
             return False
-        self._seen[index] = output
+        seen[index] = output
         usage["total_tokens"] = prompt + output
         details = usage.get("prompt_tokens_details")
         if details is not None:
