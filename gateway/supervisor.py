@@ -40,7 +40,11 @@ def run_up(settings: Settings, model: str | None) -> int:
     if model is not None:
         settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"model": model})})
     try:
-        with signals_stop(), _children() as children, Progress(console) as progress:
+        with (
+            signals_stop(),
+            _children(settings.listen.drain_seconds + STOP_GRACE_SECONDS) as children,
+            Progress(console) as progress,
+        ):
             _check_machine(settings)
             catalog = Catalog(load_catalog(settings.catalog))
             served = [one.id for one in catalog.family(settings.engine.model)]
@@ -63,14 +67,17 @@ def run_up(settings: Settings, model: str | None) -> int:
 
 
 @contextmanager
-def _children() -> Iterator[list[Child]]:
-    """The started processes; however the block ends, the last started is stopped first and none is left."""
+def _children(grace_seconds: float) -> Iterator[list[Child]]:
+    """The started processes; however the block ends, the last started is stopped first and none is left.
+
+    `grace_seconds` is what each has to end by itself: a gateway first finishes its streams.
+    """
     children: list[Child] = []
     try:
         yield children
     finally:
         for child in reversed(children):
-            child.stop(STOP_GRACE_SECONDS)
+            child.stop(grace_seconds)
 
 
 class Progress:
