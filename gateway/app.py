@@ -221,6 +221,8 @@ async def _error_response(request: Request, error: Exception) -> Response:
     """OpenAI's error body for everything that isn't a 2xx, the framework's own refusals included."""
     refusal = _as_gateway_error(request, error)
     headers = {name.decode(): value.decode() for name, value in refusal.headers()}
+    if isinstance(error, HTTPException):
+        headers |= error.headers or {}  # a 405 says which methods there are
     return Response(refusal.body(), refusal.status, headers, media_type="application/json")
 
 
@@ -235,5 +237,7 @@ def _as_gateway_error(request: Request, error: Exception) -> GatewayError:
         return NotFound(f"No such path: {request.method} {request.url.path[:200]}. 路径不存在。")
     if isinstance(error, HTTPException) and error.status_code == 405:
         return MethodNotAllowed(f"{request.method} isn't allowed on {request.url.path[:200]}. 不支持该方法。")
+    if isinstance(error, HTTPException) and error.status_code == 400:
+        return InvalidRequest("The body isn't JSON in UTF-8; send it so. 请求体须为 UTF-8 编码的 JSON。", param="body")
     log.error("unexpected error on %s", request.url.path, exc_info=error)
     return GatewayError("Something went wrong here. 服务内部错误。")

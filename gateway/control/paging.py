@@ -9,7 +9,7 @@ from sqlalchemy import Row, Select, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
-from gateway.errors import InvalidRequest
+from gateway.errors import NotFound
 
 T = TypeVar("T", bound=BaseModel)
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most. / 每页条数。")]
@@ -35,13 +35,13 @@ async def page(
 ) -> tuple[Sequence[Row[Any]], bool]:
     """The rows after the one of id `after`, and whether there are more. The last column of `order` is the id.
 
-    Raises InvalidRequest when no row of the list has that id.
+    Raises NotFound when no row of the list has that id.
     """
     *_, identity = order
     if after is not None:
         place = (await connection.execute(query.with_only_columns(*order).where(identity == after))).first()
         if place is None:
-            raise InvalidRequest(
+            raise NotFound(
                 "Field 'after' isn't the id of anything in this list; give the last id of the page before. "
                 "after 须为上一页最后一条的标识。",
                 param="after",

@@ -194,7 +194,15 @@ def test_lists_come_in_pages(site: Site) -> None:
     whole = site.api(company.owners_key, "GET", "/keys").json()["data"]
     assert seen == [one["id"] for one in whole]
     assert len(set(seen)) == 8
-    assert site.api(company.owners_key, "GET", "/keys", params={"after": "key_none"}).status_code == 400
+    assert site.api(company.owners_key, "GET", "/keys", params={"after": "key_none"}).status_code == 404
+
+
+def test_a_body_that_is_no_text_is_the_callers_fault_and_a_405_says_what_may_be_done(site: Site) -> None:
+    headers = {"content-type": "application/json"}
+    answer = site.api(site.operator, "POST", "/keys", content=b"\xee)", headers=headers)
+    assert (answer.status_code, error_of(answer)["param"]) == (400, "body")
+    answer = site.api(site.operator, "PUT", "/keys")
+    assert (answer.status_code, set(answer.headers["allow"].split(", "))) == (405, {"GET"})
 
 
 @pytest.fixture
