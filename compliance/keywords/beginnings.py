@@ -21,6 +21,7 @@ LETTERS = 6
 
 _CHINESE = "\u2e80"
 _NUMBERS, _SPLIT = int(Folding.numbers), int(Folding.split)
+_RARE = int(Folding.reversed | Folding.fillers)
 
 
 _NOTHING_MORE: list[tuple[str, ...]] = [("",)] * SIGNS
@@ -78,7 +79,11 @@ class NativeBeginnings:
         self._plain: dict[str, tuple[str, ...]] = {}
 
     def __call__(self, term: str, seen: str, allowed: int) -> Beginnings | None:
-        if len(seen) != len(term) or (allowed & _NUMBERS and not term.isalpha() and has_number(term)):
+        if (
+            len(seen) != len(term)
+            or allowed & _RARE
+            or (allowed & _NUMBERS and not term.isalpha() and has_number(term))
+        ):
             return None
         if not allowed & _SPLIT:
             return as_it_is(term, seen, allowed)

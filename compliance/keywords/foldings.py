@@ -42,12 +42,14 @@ class Folding(IntFlag):
     split = 128  # 氵每洛因
     homophones = 256  # 嗨洛因
     acronym = 512  # hly: the whole term as initials, which much else may be short for
+    reversed = 1024  # 因洛海
+    fillers = 2048  # 海的洛的因
 
     @classmethod
     def parse(cls, names: str) -> "Folding":
-        """Names joined by commas, or `none`, or `all` (but acronyms); KeyError names an unknown one."""
+        """Names joined by commas, `none`, or `all` (but what must be asked for); KeyError names an unknown one."""
         if names == "all":
-            return cls(sum(cls)) & ~cls.acronym
+            return cls(sum(cls)) & ~(cls.acronym | cls.reversed | cls.fillers)
         return cls(sum(cls[name.strip()] for name in names.split(",")))
 
     def names(self) -> str:

@@ -26,6 +26,10 @@ MOST_SPLIT = 4
 """Of so many characters that can be split all choices are looked for."""
 
 
+FILLERS = "的之"
+"""Characters that say nothing between two others."""
+
+
 class Variant(NamedTuple):
     """A text to look for; bit i of `borders` marks where a syllable begins, `used` the disguise that it is."""
 
@@ -40,6 +44,19 @@ def native(term: str, allowed: Folding) -> Iterator[Variant]:
         yield from split(term)
     if Folding.numbers in allowed and has_number(term):
         yield Variant(_NUMBER.sub(lambda found: numeral(found.group()), term), 0, Folding.numbers)
+    if Folding.reversed in allowed and term != term[::-1]:
+        yield Variant(term[::-1], 0, Folding.reversed)
+    if Folding.fillers in allowed:
+        yield from filled(term)
+
+
+def filled(term: str) -> Iterator[Variant]:
+    """With a filler in one place between its characters, or in all of them."""
+    for filler in FILLERS:
+        for at in range(1, len(term)):
+            yield Variant(term[:at] + filler + term[at:], 0, Folding.fillers)
+        if len(term) > 2:
+            yield Variant(filler.join(term), 0, Folding.fillers)
 
 
 def has_number(term: str) -> bool:
