@@ -4,10 +4,10 @@ import asyncio
 import shutil
 import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 from sqlalchemy import ColumnElement, select, true
@@ -33,6 +33,8 @@ router = APIRouter(prefix="/audit", tags=["audit"])
 AnyRole = Annotated[Actor, Depends(require())]
 Operator = Annotated[Actor, Depends(require("operator"))]
 Reviewer = Annotated[Actor, Depends(require("reviewer", "operator"))]
+PLAIN = r"^[^\x00]*$"
+RecordId = Annotated[str, Path(max_length=40, pattern=PLAIN)]
 COLUMNS = tuple(RequestRecord.__table__.columns)
 
 
@@ -47,10 +49,10 @@ class TextUnreadable(GatewayError):
 async def list_records(
     request: Request,
     actor: AnyRole,
-    tenant: Annotated[str | None, Query(max_length=60)] = None,
+    tenant: Annotated[str | None, Query(max_length=60, pattern=PLAIN)] = None,
     since: Annotated[datetime | None, Query(alias="from")] = None,
     until: Annotated[datetime | None, Query(alias="to")] = None,
-    outcome: Annotated[str | None, Query(max_length=30)] = None,
+    outcome: Annotated[str | None, Query(max_length=30, pattern=PLAIN)] = None,
     limit: Limit = 100,
     after: After = None,
 ) -> dict[str, Any]:
@@ -73,7 +75,7 @@ async def list_records(
 
 
 @router.get("/records/{record_id}", summary="One record with its link / 单条记录及其链接")
-async def read_record(request: Request, actor: AnyRole, record_id: str) -> dict[str, Any]:
+async def read_record(request: Request, actor: AnyRole, record_id: RecordId) -> dict[str, Any]:
     """The record and the link that holds its hash; 404 for one that the caller may not see."""
     query = select(*COLUMNS).where(RequestRecord.id == record_id, _visible(actor))
     link = select(*LINK_COLUMNS).where(LinkRow.subject == record_id)
@@ -101,7 +103,7 @@ class ExportRequest(Strict):
 
     since: datetime = Field(alias="from")
     until: datetime = Field(alias="to")
-    tenant: str | None = Field(None, max_length=60)
+    tenant: str | None = Field(None, max_length=60, pattern=PLAIN)
 
 
 @router.post("/export", summary="Export for an inspector, as a ZIP file / 导出（ZIP）")
@@ -114,7 +116,7 @@ async def make_export(request: Request, actor: Operator, wanted: ExportRequest) 
     async with writing(gateway.database) as connection:
         detail = {"from_us": span.from_us, "to_us": span.to_us, "tenant": span.tenant}
         await record_act(connection, Act(actor.name, "audit.export", "control API", detail))
-    work = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="opcgate-export-"))
+    work = FilePath(await asyncio.to_thread(tempfile.mkdtemp, prefix="opcgate-export-"))
     try:
         async with snapshot(gateway.database) as connection:
             await export(connection, gateway.audit.key, span, work / "export", gateway.clock())
@@ -133,11 +135,11 @@ async def make_export(request: Request, actor: Operator, wanted: ExportRequest) 
 class TextRequest(Strict):
     """Why a text is read."""
 
-    reason: str = Field(min_length=1, max_length=MAX_REASON)
+    reason: str = Field(min_length=1, max_length=MAX_REASON, pattern=PLAIN)
 
 
 @router.post("/records/{record_id}/text", summary="Read kept text; goes on record / 查阅留存文本（留痕）")
-async def read_text(request: Request, actor: Reviewer, record_id: str, why: TextRequest) -> dict[str, Any]:
+async def read_text(request: Request, actor: Reviewer, record_id: RecordId, why: TextRequest) -> dict[str, Any]:
     """The kept prompt and answer. The reading is recorded with its reason before anything is shown."""
     gateway = gateway_of(request)
     keys = load_text_keys(gateway.settings.audit)

@@ -19,6 +19,9 @@ from gateway.audit.writer import REQUESTS
 from gateway.store import RequestRecord
 
 PAGE = 1000
+TEXTS = 16
+"""So many records' texts are read at once: one may have megabytes."""
+
 LINK_COLUMNS = (
     LinkRow.writer, LinkRow.seq, LinkRow.kind, LinkRow.subject, LinkRow.record, LinkRow.previous, LinkRow.own,
     LinkRow.at_us, LinkRow.version,
@@ -95,9 +98,12 @@ class DatabaseSource:
 
     async def text_digests(self, ids: list[str]) -> Mapping[tuple[str, str], str]:
         """Hashes of ciphertexts as they are stored now."""
-        query = select(TextRow.owner, TextRow.part, TextRow.sealed).where(TextRow.owner.in_(ids))
-        rows = await self._connection.execute(query)
-        return {(owner, part): hashlib.sha256(sealed).hexdigest() for owner, part, sealed in rows}
+        digests: dict[tuple[str, str], str] = {}
+        for at in range(0, len(ids), TEXTS):
+            query = select(TextRow.owner, TextRow.part, TextRow.sealed).where(TextRow.owner.in_(ids[at : at + TEXTS]))
+            for owner, part, sealed in await self._connection.execute(query):
+                digests[owner, part] = hashlib.sha256(sealed).hexdigest()
+        return digests
 
     async def unlinked(self) -> AsyncIterator[str]:
         """Requests and acts whose id is on no chain."""

@@ -1,5 +1,6 @@
 """The public entry for complaints and reports: no key is needed."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from gateway.control.access import gateway_of
 from gateway.errors import BodyTooLarge, NotFound
 from gateway.reports.intake import Intake, same_secret
 from gateway.reports.queue import progress
-from gateway.reports.shapes import NewReport, Progress, Receipt
+from gateway.reports.shapes import NUMBER, NewReport, Progress, Receipt
 from gateway.reports.tables import ReportRow
 from gateway.request import checked_body
 
@@ -77,9 +78,11 @@ async def read_progress(
 ) -> Progress:
     """With the secret in the header `x-report-secret`; without the right one there is no such report."""
     gateway = gateway_of(request)
-    query = select(*ReportRow.__table__.columns).where(ReportRow.number == number)
-    async with gateway.database.connect() as connection:
-        row = (await connection.execute(query)).first()
+    row = None
+    if re.fullmatch(NUMBER, number):
+        query = select(*ReportRow.__table__.columns).where(ReportRow.number == number)
+        async with gateway.database.connect() as connection:
+            row = (await connection.execute(query)).first()
     if row is None or not same_secret(x_report_secret, row.secret_digest):
         raise NotFound("No report has this number and secret. 编号或查询码不正确。")
     return progress(row, datetime.fromtimestamp(gateway.clock(), UTC))

@@ -1,5 +1,6 @@
 """Working through reports: who decides, what is decided, and what follows from it. Each step leaves an act."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from gateway.audit.text_keys import TextKeys
 from gateway.audit.texts import SealedText, open_text
 from gateway.errors import InvalidRequest, NotFound
 from gateway.reports.intake import utc
-from gateway.reports.shapes import Case, Progress, Verdict
+from gateway.reports.shapes import NUMBER, Case, Progress, Verdict
 from gateway.reports.tables import ReportRow
 from gateway.store import RequestRecord, writing
 from gateway.tenants.suspension import suspend
@@ -39,7 +40,9 @@ def cases() -> Select[Any]:
 
 async def report_row(connection: AsyncConnection, number: str) -> Row[Any]:
     """A report. Raises NotFound."""
-    row = (await connection.execute(cases().where(ReportRow.number == number))).first()
+    row = None
+    if re.fullmatch(NUMBER, number):
+        row = (await connection.execute(cases().where(ReportRow.number == number))).first()
     if row is None:
         raise NotFound("No report has this number. 没有此编号的举报。")
     return row

@@ -11,7 +11,7 @@ from gateway.audit.text_keys import TextDamaged, UnknownTextKey, load_text_keys
 from gateway.control.access import Actor, gateway_of, require
 from gateway.control.paging import After, Limit, Page, page
 from gateway.reports.queue import assign, case, cases, decide, read_report_texts, report_row
-from gateway.reports.shapes import Assignment, Case, State, Verdict, WhyRead
+from gateway.reports.shapes import WITHOUT_NUL, Assignment, Case, State, Verdict, WhyRead
 from gateway.reports.tables import ReportRow
 
 router = APIRouter(prefix="/report-cases", tags=["reports"])
@@ -24,7 +24,7 @@ async def list_cases(
     actor: Reviewer,
     state: State | None = None,
     overdue: bool | None = None,
-    assigned_to: Annotated[str | None, Query(max_length=100)] = None,
+    assigned_to: Annotated[str | None, Query(max_length=100, pattern=WITHOUT_NUL)] = None,
     limit: Limit = 100,
     after: After = None,
 ) -> Page[Case]:

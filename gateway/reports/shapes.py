@@ -10,6 +10,9 @@ from configs.strict import Strict
 Language = Literal["zh", "en"]
 State = Literal["received", "assigned", "decided"]
 Decision = Literal["upheld", "rejected", "duplicate"]
+WITHOUT_NUL = r"^[^\x00]*$"
+"""PostgreSQL keeps no zero characters."""
+
 NUMBER = r"^RPT-\d{8}-[A-Z2-7]{10}$"
 
 
@@ -88,7 +91,7 @@ class Case(Strict):
 class Assignment(Strict):
     """Who is to decide; None for whoever sends this."""
 
-    to: str | None = Field(None, min_length=1, max_length=100)
+    to: str | None = Field(None, min_length=1, max_length=100, pattern=WITHOUT_NUL)
 
 
 class Suspension(Strict):
@@ -101,8 +104,8 @@ class Verdict(Strict):
     """A decision: why (internal), and the answer to the reporter in its language; None for a standard one."""
 
     decision: Decision
-    why: str = Field(min_length=1, max_length=2000)
-    answer: str | None = Field(None, min_length=1, max_length=2000)
+    why: str = Field(min_length=1, max_length=2000, pattern=WITHOUT_NUL)
+    answer: str | None = Field(None, min_length=1, max_length=2000, pattern=WITHOUT_NUL)
     duplicate_of: str | None = Field(None, pattern=NUMBER)
     suspend_key: Suspension | None = None
 
@@ -118,4 +121,4 @@ class Verdict(Strict):
 class WhyRead(Strict):
     """Why what the reporter wrote is read."""
 
-    reason: str = Field(min_length=1, max_length=500)
+    reason: str = Field(min_length=1, max_length=500, pattern=WITHOUT_NUL)

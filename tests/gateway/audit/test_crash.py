@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from typer.testing import CliRunner
 
 from configs.loader import load_settings
+from gateway.audit.cli import audit
 from loadtests.fake_engine import FakeEngine, Script, running
-from tests.conftest import ROOT, free_port, run_opcgate, wait_until_ready
+from tests.conftest import ROOT, free_port, wait_until_ready
 from tests.gateway.audit.site import make_keys, write_site
 
 KILLS = 2
@@ -84,8 +86,8 @@ def test_killed_under_load_no_answered_request_is_without_its_record(tmp_path: P
         ).fetchall()
     assert received - recorded == set()
     assert len([writer for writer, _ in unsigned if writer != "control"]) <= 1, "the next start signs what was left"
-    verified = run_opcgate("audit", "verify", "--json", "--config", str(config))
-    assert verified.returncode == 0, verified.stdout
+    verified = CliRunner().invoke(audit, ["verify", "--json", "--config", str(config)])
+    assert verified.exit_code == 0, verified.stdout
     summary = json.loads(verified.stdout.splitlines()[-1])
     assert summary["problems"] == 0
     assert summary["records"] >= len(received)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
-from tests.conftest import run_opcgate
+from gateway.audit.cli import audit
 from tests.gateway.audit.site import AuditSite, audit_site
 
 ID_CARD = "11010519491231002X"
@@ -18,6 +20,10 @@ ID_CARD = "11010519491231002X"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditSite]:
     with audit_site(tmp_path_factory.mktemp("audit-site")) as site:
         yield site
+
+
+def command(*arguments: str) -> Result:
+    return CliRunner().invoke(audit, [*arguments])
 
 
 def record_of(site: AuditSite, answer: object) -> dict:
@@ -105,7 +111,7 @@ def test_kept_text_is_read_by_reviewers_for_a_reason(site: AuditSite) -> None:
     assert ID_CARD in answer.json()["texts"]["prompt"], "as it was sent, not as it was masked"
     assert "没问题" in answer.json()["texts"]["answer"]
     assert site.post("/audit/records/req_none/text", {"reason": "x"}, key="reviewer").status_code == 404
-    shown = run_opcgate("audit", "text", name, "--reason", "inspection", "--config", str(site.config))
+    shown = command("text", name, "--reason", "inspection", "--config", str(site.config))
     assert ID_CARD in shown.stdout
 
 
@@ -113,20 +119,20 @@ def test_commands_verify_export_and_find_what_was_changed(site: AuditSite, tmp_p
     config = ("--config", str(site.config))
     site.ask("你好")
     anchor = tmp_path / "checkpoint.json"
-    assert run_opcgate("audit", "checkpoint", "--out", str(anchor), *config).returncode == 0
-    verified = run_opcgate("audit", "verify", "--checkpoint", str(anchor), *config)
-    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert command("checkpoint", "--out", str(anchor), *config).exit_code == 0
+    verified = command("verify", "--checkpoint", str(anchor), *config)
+    assert verified.exit_code == 0, verified.stdout + verified.stderr
     folder = tmp_path / "export"
     span = ("--from", "2026-01-01", "--to", "2100-01-01")
-    exported = run_opcgate("audit", "export", *span, "--out", str(folder), *config)
-    assert exported.returncode == 0, exported.stderr
+    exported = command("export", *span, "--out", str(folder), *config)
+    assert exported.exit_code == 0, exported.stderr
     assert ID_CARD not in "".join(one.read_text() for one in folder.iterdir())
-    checked = run_opcgate("audit", "verify-export", str(folder), "--checkpoint", str(anchor), "--json")
-    assert checked.returncode == 0, checked.stdout
+    checked = command("verify-export", str(folder), "--checkpoint", str(anchor), "--json")
+    assert checked.exit_code == 0, checked.stdout
     assert json.loads(checked.stdout)["left_out"] == 0
     anchor.write_text(anchor.read_text().replace('"seq": ', '"seq": 1'))
-    refused = run_opcgate("audit", "verify", "--checkpoint", str(anchor), *config)
-    assert refused.returncode == 2
+    refused = command("verify", "--checkpoint", str(anchor), *config)
+    assert refused.exit_code == 2
     assert "signature" in refused.stderr
 
 
@@ -140,5 +146,5 @@ def test_the_control_api_exports_one_organisation_without_others_records(site: A
     records = (tmp_path / "export" / "records.jsonl").read_text()
     assert mine in records
     assert others not in records
-    checked = run_opcgate("audit", "verify-export", str(tmp_path / "export"))
-    assert checked.returncode == 0, checked.stdout
+    checked = command("verify-export", str(tmp_path / "export"))
+    assert checked.exit_code == 0, checked.stdout

@@ -1,6 +1,7 @@
 """Reports on both databases: taken in, decided, and deleted with their texts when their time is over."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from gateway.audit.tables import TextRow
 from gateway.audit.text_keys import load_text_keys
 from gateway.audit.verify import Verification
 from gateway.errors import InvalidRequest
-from gateway.reports.intake import Intake
+from gateway.reports.intake import Intake, TooManyReports
 from gateway.reports.queue import assign, decide, read_report_texts, retain_reports
 from gateway.reports.shapes import NewReport, Verdict
 from gateway.reports.tables import ReportRow
@@ -67,3 +68,23 @@ async def test_of_two_decisions_at_once_one_holds(intake: Intake) -> None:
         *(decide(intake.engine, number, one, "key_r", NOW) for one in verdicts), return_exceptions=True
     )
     assert [type(one) for one in done].count(InvalidRequest) == 5
+
+
+async def test_reports_per_address_and_hour_are_limited(intake: Intake) -> None:
+    limited = replace(intake, settings=ReportSettings(per_address_per_hour=2, per_hour=5))
+    report = NewReport(text="x", reason="other")
+
+    async def taken(address: str | None, after_seconds: float = 0) -> bool:
+        try:
+            await limited.take(report, address, NOW.timestamp() + after_seconds)
+        except TooManyReports as refused:
+            assert refused.headers()
+            return False
+        return True
+
+    assert [await taken("203.0.113.7") for _ in range(3)] == [True, True, False]
+    networks = ["2001:db8::1", "2001:db8::ffff", "2001:db8::2"]
+    assert [await taken(one) for one in networks] == [True, True, False], "one network of 64 bits"
+    assert await taken(None)
+    assert not await taken("203.0.113.9"), "too many from everybody"
+    assert await taken("203.0.113.7", after_seconds=3601)
