@@ -137,7 +137,7 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
                     yield await rebuilt(surface.rebuild, gateway, rules.pipeline, request, entry, raw)
                     return
                 if surface.decode is not None:
-                    raw = surface.decode(raw)
+                    raw = surface.decode(raw, model.base.context_tokens)
                 safe = guarded(rules.pipeline, request, entry, raw)
                 if judges.output:
                     safe = judged(safe, judges.output, request, entry)

@@ -57,7 +57,8 @@ class TokenCounter:
         Raises ContextTooLong where the engine would, if the count is exact.
         """
         body, counter = request.body, await self._of(model)
-        if counter is None:
+        # A surface whose events are decoded is rendered by the engine alone: its prompt is bounded, not counted.
+        if counter is None or request.surface.decode is not None:
             counts, exact = [_bound(body)], False
         elif _size(body) > LONG_BODY:
             counts, exact = await asyncio.to_thread(counter.count, body)

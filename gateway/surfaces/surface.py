@@ -36,8 +36,8 @@ class Prepared:
 Prepare = Callable[[Json, Unscanned], Prepared]
 """From a well-formed body to the engine's. Raises InvalidRequest for what can't be served here."""
 
-Decode = Callable[[AsyncGenerator[Event]], AsyncGenerator[Event]]
-"""From the engine's events to chat-like ones, which the guards read."""
+Decode = Callable[[AsyncGenerator[Event], int], AsyncGenerator[Event]]
+"""From the engine's events to chat-like ones, which the guards read; the number is the model's context in tokens."""
 
 Rebuild = Callable[[Event, "CheckedRequest", "Pipeline", "RequestEntry"], Event]
 """An answer without text to guard as it comes, built anew from named fields. Raises GatewayError."""
@@ -62,8 +62,8 @@ def no_conversations(_body: Json) -> list[tuple[str, Turns]]:
 class Surface:
     """One endpoint: its path, its request model, where its prompts hold text, how it is asked and answered.
 
-    `scope` is what a key must be allowed to call it. What is not `billed` holds and costs nothing. `engine_path` is
-    the engine's, where it differs; `stream_options` says whether the engine takes OpenAI's there.
+    What is not `billed` holds and costs nothing. `engine_path` is the engine's, where it differs; `stream_options`
+    says whether the engine takes OpenAI's there. Scopes of keys are in gateway/tenants/scopes.py.
     """
 
     endpoint: str
@@ -74,7 +74,6 @@ class Surface:
     text_fields: tuple[str, ...] = ()
     conversations: Conversations = no_conversations
     kind: Kind = "generate"
-    scope: str = "inference"
     billed: bool = True
     aliases: tuple[str, ...] = ()
     engine_path: str | None = None

@@ -15,9 +15,12 @@ Event = dict[str, Any]
 FINISH = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls"}
 
 
-async def decoded(events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
-    """The same answer as chat-like events. Raises NodeFailed for what isn't the protocol, and what `events` raises."""
-    decoder = Decoder()
+async def decoded(events: AsyncGenerator[Event], context_tokens: int) -> AsyncGenerator[Event]:
+    """The same answer as chat-like events. Raises NodeFailed for what isn't the protocol, and what `events` raises.
+
+    Token counts over the model's context can't be true, so they aren't the protocol either.
+    """
+    decoder = Decoder(context_tokens)
     async with aclosing(events):
         async for event in events:
             try:
@@ -31,7 +34,8 @@ async def decoded(events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
 class Decoder:
     """One answer's events."""
 
-    def __init__(self) -> None:
+    def __init__(self, context_tokens: int) -> None:
+        self._context_tokens = context_tokens
         self._head: Event = {}
         self._calls: dict[int, int] = {}
         self._prompt_tokens = 0
@@ -44,7 +48,7 @@ class Decoder:
             yield self._whole(event)
         elif kind == "message_start":
             self._head = {"id": event["message"]["id"]}
-            self._prompt_tokens = _usage(event["message"]["usage"])["prompt_tokens"]
+            self._prompt_tokens = self._usage(event["message"]["usage"])["prompt_tokens"]
             yield self._choice({"role": "assistant", "content": ""})
         elif kind == "content_block_start" and event["content_block"]["type"] == "tool_use":
             yield self._choice({"tool_calls": [self._call(event["index"], event["content_block"])]})
@@ -55,7 +59,7 @@ class Decoder:
                 yield self._choice(delta)
         elif kind == "message_delta":
             yield self._choice({}, event["delta"])
-            yield self._head | {"choices": [], "usage": _usage(event["usage"])}
+            yield self._head | {"choices": [], "usage": self._usage(event["usage"])}
 
     def _choice(self, delta: Event, ending: Event | None = None) -> Event:
         usage = {"prompt_tokens": self._prompt_tokens, "completion_tokens": self._events}
@@ -91,23 +95,25 @@ class Decoder:
         if calls:
             message["tool_calls"] = calls
         choice = {"index": 0, "message": message} | _ending(event)
-        return {"id": event["id"], "choices": [choice], "usage": _usage(event["usage"])}
+        return {"id": event["id"], "choices": [choice], "usage": self._usage(event["usage"])}
+
+    def _usage(self, usage: Event) -> Event:
+        """OpenAI's counts. Anthropic's input_tokens leave out what came from the cache. Raises ValueError."""
+        cached = usage.get("cache_read_input_tokens") or 0
+        prompt = usage["input_tokens"] + cached + (usage.get("cache_creation_input_tokens") or 0)
+        completion = usage["output_tokens"]
+        for count in (cached, prompt, completion):
+            if type(count) is not int or not 0 <= count <= self._context_tokens:
+                raise ValueError("not a count of tokens")
+        counted: Event = {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
+        return counted | ({"prompt_tokens_details": {"cached_tokens": cached}} if cached else {})
 
 
 def _ending(said: Event) -> Event:
     finish = FINISH.get(said.get("stop_reason") or "end_turn", "stop")
     stopped_by = {"stop_reason": said["stop_sequence"]} if said.get("stop_sequence") is not None else {}
     return {"finish_reason": finish} | stopped_by
-
-
-def _usage(usage: Event) -> Event:
-    """OpenAI's counts. Anthropic's input_tokens leave out what came from the cache."""
-    cached = usage.get("cache_read_input_tokens") or 0
-    prompt = usage["input_tokens"] + cached + (usage.get("cache_creation_input_tokens") or 0)
-    completion = usage["output_tokens"]
-    counted: Event = {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-    }
-    return counted | ({"prompt_tokens_details": {"cached_tokens": cached}} if cached else {})

@@ -2,13 +2,17 @@
 
 import json
 import sqlite3
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway.errors import NodeFailed
+from gateway.surfaces.anthropic.decode import decoded
 from loadtests.fake_engine import Script
 from tests.gateway.conftest import Faulty
+from tests.gateway.labelled import ZH, key_at
 from tests.gateway.surfaces.reading import read_message, read_response, sse
 from tests.gateway.surfaces.test_same_text import ask_messages, ask_responses
 
@@ -203,3 +207,50 @@ def test_both_formats_read_whole_answers_too(faulty: Faulty) -> None:
     faulty.engine.script = Script(TEXT, finish_reason="length")
     assert read_response(ask_responses(faulty, stream=False)).finish == "length"
     assert read_message(ask_messages(faulty, stream=False)).finish == "length"
+
+
+USAGES = [
+    ({"input_tokens": 7, "output_tokens": 2, "cache_read_input_tokens": 3}, (10, 2, 3)),
+    ({"input_tokens": -1, "output_tokens": 2}, None),
+    ({"input_tokens": 7, "output_tokens": 2000}, None),
+    ({"input_tokens": 7, "output_tokens": 2.5}, None),
+    ({"input_tokens": "7", "output_tokens": 2}, None),
+    ({"input_tokens": 7}, None),
+]
+
+
+@pytest.mark.parametrize(("usage", "counted"), USAGES)
+async def test_counts_of_a_message_are_believed_while_they_can_be_true(
+    usage: dict[str, Any], counted: tuple[int, int, int] | None
+) -> None:
+    async def engine() -> AsyncGenerator[dict[str, Any]]:
+        yield {"type": "message", "id": "1", "content": [{"type": "text", "text": "x"}], "usage": usage}
+
+    if counted is None:
+        with pytest.raises(NodeFailed):
+            await anext(decoded(engine(), 1024))
+        return
+    event = await anext(decoded(engine(), 1024))
+    cached = event["usage"]["prompt_tokens_details"]["cached_tokens"]
+    assert (event["usage"]["prompt_tokens"], event["usage"]["completion_tokens"], cached) == counted
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_visible_labels_stand_in_the_text_and_not_where_programs_read(stream: bool, faulty: Faulty) -> None:
+    faulty.engine.script = Script(TEXT)
+    headers = {"authorization": f"Bearer {key_at(faulty, 'both')}"}
+    asked: dict[str, Any] = {"model": "opc-starter", "stream": stream}
+    message = {"messages": [{"role": "user", "content": "写"}], "max_tokens": 9}
+    tool = {"name": "f", "input_schema": {"type": "object"}}
+    text, bare = f"{ZH}\n\n轻便耐用。\n\n{ZH}", "轻便耐用。"
+    for more, wanted in (
+        ({}, text),
+        ({"tools": [tool]}, bare),
+        ({"tools": [tool], "tool_choice": {"type": "none"}}, text),
+    ):
+        response = faulty.client.post("/v1/messages", headers=headers, json=asked | message | more)
+        assert read_message(response).fields == {"content": wanted}
+    schema = {"format": {"type": "json_schema", "name": "x", "schema": {}}}
+    for more, wanted in (({}, text), ({"text": schema}, bare)):
+        response = faulty.client.post("/v1/responses", headers=headers, json=asked | {"input": "写"} | more)
+        assert read_response(response).fields == {"content": wanted}
