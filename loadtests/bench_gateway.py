@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from loadtests.bench_report import Load, Results, Round, as_json, describe_machine, markdown
-from loadtests.bench_texts import ANSWER, request_body
+from loadtests.bench_texts import ANSWER, VARIED, request_body
 from loadtests.bench_upstream import Tools, Upstreams, find_tools, upstreams
 from loadtests.children import BenchError
 from loadtests.peers import CANDIDATES, FLOOR, STREAM_MODEL, WHOLE_MODEL, Candidate, Served, check_set_up, set_up
@@ -150,7 +150,7 @@ def check_answer(url: str, body: str, key: str | None, *, streamed: bool) -> int
     """Ask once; return how many events with text came. Raises BenchError when the text isn't the upstream's."""
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
     with contextlib.closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
-        connection.request("POST", PATH, body.encode(), headers)
+        connection.request("POST", PATH, body.replace(VARIED, "0").encode(), headers)
         response = connection.getresponse()
         payload = response.read().decode()
     try:

@@ -27,9 +27,13 @@ _HEAD = {"id": "chatcmpl-bench", "created": 1_700_000_000}
 _PROMPT_TOKENS = 150
 
 
+VARIED = "①NUMBER②"
+"""Stands where each request has a number of its own, so that nobody answers from a memory of the same words."""
+
+
 def request_body(model: str, *, stream: bool) -> str:
-    """The one request: 2 messages with 200 Chinese characters in total."""
-    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]
+    """The request: 2 messages with 200 Chinese characters in total, and the place of its number."""
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER + VARIED}]
     return _json({"model": model, "messages": messages, "max_tokens": EVENTS, "temperature": 0, "stream": stream})
 
 

@@ -12,6 +12,7 @@ import venv
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -56,27 +57,39 @@ def serve_upstream(_folder: Path, behind: Upstreams) -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def serve_opcgate(folder: Path, behind: Upstreams) -> Iterator[Served]:
-    """`opcgate serve` with the shipped policy, a large word list and a SQLite file; the key is made by its command."""
+def serve_opcgate(folder: Path, behind: Upstreams, *, workers: int) -> Iterator[Served]:
+    """`opcgate serve` with everything on: policy, a large word list, limits, prices, vouchers, audit; a SQLite file."""
     port = free_port()
     config = folder / "opcgate.yaml"
-    config.write_text(yaml.safe_dump(_opcgate_settings(folder, port, behind)), encoding="utf-8")
+    config.write_text(yaml.safe_dump(_opcgate_settings(folder, port, behind, workers)), encoding="utf-8")
     (folder / "models.yaml").write_text(yaml.safe_dump(_opcgate_catalog()), encoding="utf-8")
     write_lexicon(folder / "terms.tsv")
     opcgate = [sys.executable, "-m", "configs"]
     key = _output([*opcgate, "keys", "create", "--name", "bench", "--config", str(config)])
+    voucher = ["--issuer", "bench", "--number", "1", "--units", "1000000000", "--until", "2099-12-31"]
+    _output([*opcgate, "vouchers", "grant", "--tenant", "default", *voucher, "--config", str(config)])
     command = [*opcgate, "serve", "--config", str(config)]
     with running(command, folder / "opcgate.log", port=port, ready_path="/readyz", cwd=ROOT):
         url = f"http://{HOST}:{port}"
         yield Served(url, url, key, folder / "opcgate.db")
 
 
-def _opcgate_settings(folder: Path, port: int, behind: Upstreams) -> dict[str, object]:
+def _opcgate_settings(folder: Path, port: int, behind: Upstreams, workers: int) -> dict[str, object]:
     configs = ROOT / "configs"
     return {
         "listen": {"port": port, "drain_seconds": 2.0},
         "database": {"url": f"sqlite+aiosqlite:///{folder}/opcgate.db"},
-        "limits": {"concurrent_requests_per_key": 4096},
+        "limits": {
+            "concurrent_requests_per_key": 4096,
+            "key": {"requests_per_minute": 10_000_000, "tokens_per_minute": 1_000_000_000},
+        },
+        "ledger": {
+            "prices": {one: {"prompt": "0.01", "output": "0.02"} for one in (WHOLE_MODEL, STREAM_MODEL)},
+            "lease_units": "10000",
+        },
+        "audit": {"key_file": f"{folder}/audit-key.pem", "text_key_file": f"{folder}/audit-text-keys.txt"},
+        "labels": {"key_file": f"{folder}/label-key.pem"},
+        "workers": {"processes": workers},
         "catalog": "models.yaml",
         "compliance": {
             "policy": str(configs / "policies" / "base.yaml"),
@@ -143,10 +156,12 @@ def _litellm_model(name: str, url: str) -> dict[str, object]:
     return {"model_name": name, "litellm_params": {"model": f"openai/{name}", "api_base": f"{url}/v1", "api_key": "-"}}
 
 
+DOES = f"key, limits, vouchers, both scans with {TERMS:,} terms, label, committed record, ledger and audit"
 FLOOR = Candidate("upstream", "nothing in between", serve_upstream)
 CANDIDATES = (
     FLOOR,
-    Candidate("opcgate", f"key, quota, both scans with {TERMS:,} terms, committed record", serve_opcgate),
+    Candidate("opcgate", f"{DOES}; 2 workers", partial(serve_opcgate, workers=2)),
+    Candidate("opcgate-1", f"{DOES}; 1 worker", partial(serve_opcgate, workers=1)),
     Candidate("sglang-router", "routes only", serve_sglang_router, "sglang-router"),
     Candidate("litellm", "routes only, 1 worker, no key", serve_litellm, "litellm"),
 )

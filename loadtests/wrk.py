@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtests.bench_texts import VARIED
 from loadtests.children import BenchError
 
 _UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 60e6, "h": 3600e6}
@@ -26,10 +27,18 @@ class Sample:
 
 
 def write_script(path: Path, body: str, key: str | None) -> None:
-    """The request as wrk's Lua wants it."""
-    lines = ['wrk.method = "POST"', f"wrk.body = [==[{body}]==]", 'wrk.headers["content-type"] = "application/json"']
+    """The request as wrk's Lua wants it, another number in each."""
+    before, after = body.split(VARIED)
+    lines = ['wrk.method = "POST"', 'wrk.headers["content-type"] = "application/json"', "local number = 0"]
     if key is not None:
         lines.append(f'wrk.headers["authorization"] = "Bearer {key}"')
+    lines += [
+        f"local before, after = [==[{before}]==], [==[{after}]==]",
+        "request = function()",
+        "  number = number + 1",
+        "  return wrk.format(nil, nil, nil, before .. number .. after)",
+        "end",
+    ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

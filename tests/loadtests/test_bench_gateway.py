@@ -77,7 +77,7 @@ def test_added_latency_is_the_median_of_differences_within_a_round() -> None:
 
 
 def test_the_table_names_the_failed_and_keeps_every_sample() -> None:
-    candidates = list(peers.CANDIDATES[:3])
+    candidates = [one for one in peers.CANDIDATES if one.name in ("upstream", "opcgate", "sglang-router")]
     loads = (
         Load("one", "m", streamed=False, connections=1),
         Load("many", "m", streamed=False, connections=64),
