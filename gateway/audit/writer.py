@@ -20,6 +20,8 @@ REQUESTS = Canonical(RequestRecord.__table__)  # type: ignore[arg-type]
 class ChainWriter:
     """Appends a link for every settled request; a part of the group's transaction.
 
+    It comes behind the parts that may still change a row (the ledger's): the hash is of the row as it is committed.
+
     `head` is the last link that is known to be committed.
     """
 

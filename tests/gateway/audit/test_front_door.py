@@ -148,3 +148,19 @@ def test_the_control_api_exports_one_organisation_without_others_records(site: A
     assert others not in records
     checked = command("verify-export", str(tmp_path / "export"))
     assert checked.exit_code == 0, checked.stdout
+
+
+def test_commands_rotate_both_keys_and_say_what_is_due(site: AuditSite) -> None:
+    config = ("--config", str(site.config))
+    name = site.ask("你好").headers["x-request-id"]
+    rotated = command("rotate-key", *config)
+    assert rotated.exit_code == 0
+    assert "0 unreadable" in rotated.stdout
+    assert "0 texts rewrapped" in command("rotate-key", "--no-new", *config).stdout
+    assert "没问题" in command("text", name, "--reason", "inspection", *config).stdout
+    assert "0 records" in command("retain", "--dry-run", *config).stdout
+    assert "0 records" in command("retain", *config).stdout
+    assert command("rotate-signing-key", *config).exit_code == 0
+    assert command("verify", *config).exit_code == 0
+    assert command("verify", "--since", "yesterday", *config).exit_code == 2
+    assert command("text", name, "--reason", " ", *config).exit_code == 2

@@ -77,8 +77,7 @@ async def test_reports_per_address_and_hour_are_limited(intake: Intake) -> None:
     async def taken(address: str | None, after_seconds: float = 0) -> bool:
         try:
             await limited.take(report, address, NOW.timestamp() + after_seconds)
-        except TooManyReports as refused:
-            assert refused.headers()
+        except TooManyReports:
             return False
         return True
 
