@@ -29,7 +29,7 @@ class Recipe:
     least_sentences: int = 6  # that an n-gram must stand in to be a feature
     schedule: Schedule = field(default_factory=Schedule)
     gate: Gating = field(default_factory=Gating)
-    budget: Budget = field(default=Budget(all_risks=0.004, one_risk=0.0005))
+    budget: Budget = field(default=Budget(all_risks=0.003, one_risk=0.0004))
 
 
 @dataclass(frozen=True, slots=True)
