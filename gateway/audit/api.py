@@ -106,7 +106,12 @@ class ExportRequest(Strict):
     tenant: str | None = Field(None, max_length=60, pattern=PLAIN)
 
 
-@router.post("/export", summary="Export for an inspector, as a ZIP file / 导出（ZIP）")
+@router.post(
+    "/export",
+    summary="Export for an inspector, as a ZIP file / 导出（ZIP）",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/zip": {}}}},
+)
 async def make_export(request: Request, actor: Operator, wanted: ExportRequest) -> FileResponse:
     """The folder that `opcgate audit export` writes, zipped."""
     gateway = gateway_of(request)

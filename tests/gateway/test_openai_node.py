@@ -24,4 +24,4 @@ def test_node_sdk(served: Served) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "# pass 7" in done.stdout, done.stdout
+    assert "# pass 9" in done.stdout, done.stdout

@@ -62,6 +62,45 @@ test("the free check is read as a moderation", async () => {
   assert.deepEqual(answer.results[1].findings.map((one) => one.risk), ["other_illegal", "personal_info"]);
 });
 
+const input = messages[0].content;
+
+test("a response and its events say what chat says", async () => {
+  const chat = await client.chat.completions.create({ model, messages, temperature: 0, max_tokens: 200 });
+  const whole = await client.responses.create({ model, input, temperature: 0, max_output_tokens: 200 });
+  assert.equal(whole.output_text, chat.choices[0].message.content);
+  assert.equal(whole.usage.output_tokens, chat.usage.completion_tokens);
+  assert.equal(whole.aigc.AIGC.Label, "1");
+  const stream = client.responses.stream({ model, input, temperature: 0, max_output_tokens: 200 });
+  let text = "";
+  let number = 0;
+  for await (const event of stream) {
+    assert.equal(event.sequence_number, number++);
+    if (event.type === "response.output_text.delta") text += event.delta;
+  }
+  const final = await stream.finalResponse();
+  assert.equal(text, whole.output_text);
+  assert.equal(final.status, "completed");
+});
+
+test("a response calls a tool and takes its result", async () => {
+  const parameters = {
+    type: "object", properties: { lang: { type: "string", enum: ["zh", "en"] } }, required: ["lang"],
+    additionalProperties: false,
+  };
+  const tools = [{ type: "function", name: "save_copy", strict: true, parameters }];
+  const first = await client.responses.create({
+    model, input, tools, temperature: 0, max_output_tokens: 100, tool_choice: { type: "function", name: "save_copy" },
+  });
+  const call = first.output.find((one) => one.type === "function_call");
+  assert.ok(["zh", "en"].includes(JSON.parse(call.arguments).lang));
+  const second = await client.responses.create({
+    model, tools, max_output_tokens: 16,
+    input: [{ role: "user", content: input }, ...first.output,
+      { type: "function_call_output", call_id: call.call_id, output: "已保存" }],
+  });
+  assert.equal(second.object, "response");
+});
+
 test("errors arrive as the SDK's own classes", async () => {
   await assert.rejects(
     client.chat.completions.create({ model: "nope", messages }),

@@ -1,5 +1,6 @@
 """Anthropic's SDK against the real engine, through vLLM's own endpoint for messages."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -15,17 +16,20 @@ ASK: list[Any] = [{"role": "user", "content": "为便携榨汁杯写一句卖点
 TOOL: Any = {
     "name": "save_copy",
     "description": "保存文案",
+    "strict": True,
     "input_schema": {
         "type": "object",
         "properties": {"lang": {"type": "string", "enum": ["zh", "en"]}},
         "required": ["lang"],
+        "additionalProperties": False,
     },
 }
 
 
 @pytest.fixture(scope="module")
-def client(served: Served) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=served.url, api_key=served.key, max_retries=0, timeout=120)
+def client(served: Served) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=served.url, api_key=served.key, max_retries=0, timeout=120) as client:
+        yield client
 
 
 def test_a_whole_message_and_a_stream_say_the_same(client: anthropic.Anthropic) -> None:
@@ -91,5 +95,5 @@ def test_errors_are_anthropics(client: anthropic.Anthropic, served: Served) -> N
     with pytest.raises(anthropic.BadRequestError, match="context"):
         client.messages.create(model=MODEL, messages=[{"role": "user", "content": "榨汁杯，" * 5000}], max_tokens=9)
     stranger = anthropic.Anthropic(base_url=served.url, api_key="opc-nobody", max_retries=0)
-    with pytest.raises(anthropic.AuthenticationError):
+    with stranger, pytest.raises(anthropic.AuthenticationError):
         stranger.messages.create(model=MODEL, messages=ASK, max_tokens=9)

@@ -1,6 +1,7 @@
 """OpenAI's Python SDK, LangChain and litellm on the Responses API and tokens, against the real engine."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -36,8 +37,9 @@ class Copy(BaseModel):
 
 
 @pytest.fixture(scope="module")
-def client(served: Served) -> openai.OpenAI:
-    return openai.OpenAI(base_url=served.base_url, api_key=served.key, max_retries=0, timeout=120)
+def client(served: Served) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=served.base_url, api_key=served.key, max_retries=0, timeout=120) as client:
+        yield client
 
 
 def test_responses_say_what_chat_says(client: openai.OpenAI) -> None:

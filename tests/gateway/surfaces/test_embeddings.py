@@ -2,7 +2,10 @@
 
 import base64
 import math
+import os
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +48,8 @@ def _gateway(folder: Path, engine: str) -> Iterator[tuple[openai.OpenAI, str]]:
     with serving(load_settings(config)) as url:
         with httpx.Client(base_url=url) as http:
             wait_ready(http)
-        yield openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=60), engine
+        with openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=60) as client:
+            yield client, engine
 
 
 @pytest.mark.engine
@@ -74,6 +78,23 @@ def test_a_model_of_vectors_does_not_write(vectors: tuple[openai.OpenAI, str]) -
     with pytest.raises(openai.BadRequestError, match="/v1/embeddings") as refused:
         vectors[0].chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hi"}])
     assert refused.value.param == "model"
+
+
+@pytest.mark.engine
+@pytest.mark.node
+def test_the_node_sdk_gets_them_too(vectors: tuple[openai.OpenAI, str]) -> None:
+    client, _ = vectors
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "node"), "--test", "--test-reporter=tap", "embeddings.test.mjs"],
+        cwd=ROOT / "tests" / "node",
+        env=os.environ | {"OPCGATE_BASE_URL": str(client.base_url), "OPCGATE_KEY": client.api_key},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "# pass 1" in done.stdout
 
 
 def _cosine(a: list[float], b: list[float]) -> float:
