@@ -1,14 +1,17 @@
 """What scanning costs, beside a plain Aho-Corasick pass, Presidio's own recognizers and LLM Guard, in one run.
 
-`python -m loadtests.bench_scan` prints a markdown table. Every figure is the fastest of many repeats,
-because whatever else runs on the machine can only add to it.
+`python -m loadtests.bench_scan` prints a markdown table. Every figure is processor time and the fastest of many
+repeats, because whatever else runs on the machine can only add to it.
 """
 
 import argparse
+import gc
 import json
+import random
 import subprocess
 import sys
 import tempfile
+import time
 import timeit
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +35,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--repeats", type=int, default=30, help="repeats of each figure; the fastest counts")
     arguments.add_argument("--foldings", default="all", help="disguises of the random terms, as in a lexicon's column")
+    arguments.add_argument("--texts", type=Path, default=Path("tests/cases/ordinary_business.jsonl"), help="new texts")
     arguments.add_argument("--setup", action="store_true", help="make .venv-bench-scan with LLM Guard, and stop")
     arguments.add_argument("--no-peers", action="store_true", help="leave Presidio and LLM Guard out")
     given = arguments.parse_args()
@@ -41,10 +45,15 @@ def main() -> None:
     terms = random_terms(TERMS)
     pipeline = with_terms(terms, given.foldings)
     pipeline.warm_up()
+    gc.collect()
+    gc.freeze()  # as the gateway does after its start
     print(
         f"| what ({TERMS:,} random terms with foldings `{given.foldings}`, and the shipped rules) | cost |\n|---|---|"
     )
     for name, microseconds in figures(pipeline, terms, given.repeats):
+        print(f"| {name} | {readable(microseconds)} |", flush=True)
+    texts = [json.loads(line)["text"] for line in given.texts.read_text(encoding="utf-8").splitlines()]
+    for name, microseconds in never_seen(pipeline, texts):
         print(f"| {name} | {readable(microseconds)} |", flush=True)
     for name, cost in starts():
         print(f"| {name} | {cost} |", flush=True)
@@ -117,6 +126,35 @@ def per_delta(pipeline: Pipeline, text: str, size: int, repeats: int) -> float:
     return fastest(stream, repeats) / len(deltas)
 
 
+def never_seen(pipeline: Pipeline, texts: list[str]) -> Iterator[tuple[str, float]]:
+    """Deltas of texts that the process has not seen, some of them with findings: processor time, one pass each."""
+    rng = random.Random(1)
+    half = len(texts) // 2
+    what = "per delta of 1 to 3 characters, ordinary sentences"
+    yield f"{what}: the first {half:,} of a process", per_new_delta(pipeline, texts[:half], rng)
+    yield f"{what}: {len(texts) - half:,} others after them", per_new_delta(pipeline, texts[half:], rng)
+    yield f"{what}: the same ones, cut otherwise", per_new_delta(pipeline, texts[half:], rng)
+
+
+def per_new_delta(pipeline: Pipeline, texts: list[str], rng: random.Random) -> float:
+    streams = [list(cut(text, rng)) for text in texts]
+    began = time.process_time()
+    for deltas in streams:
+        gate = pipeline.gate()
+        for delta in deltas:
+            gate.feed(delta)
+        gate.flush()
+    return (time.process_time() - began) / sum(map(len, streams)) * 1e6
+
+
+def cut(text: str, rng: random.Random) -> Iterator[str]:
+    at = 0
+    while at < len(text):
+        size = rng.choice((1, 2, 2, 3))
+        yield text[at : at + size]
+        at += size
+
+
 def starts() -> Iterator[tuple[str, str]]:
     """Start-up and memory, each in a process of its own; the fastest of three."""
     for terms, foldings in ((50_000, ""), (TERMS, "all")):
@@ -142,7 +180,7 @@ def fastest(run: Callable[[], object], repeats: int) -> float:
     """The fastest repeat of `run`, in microseconds a call."""
     once = min(timeit.repeat(run, number=1, repeat=3))
     number = max(1, min(500, int(0.01 / max(once, 1e-9))))
-    return min(timeit.repeat(run, number=number, repeat=repeats)) / number * 1e6
+    return min(timeit.repeat(run, timer=time.process_time, number=number, repeat=repeats)) / number * 1e6
 
 
 def readable(microseconds: float) -> str:
