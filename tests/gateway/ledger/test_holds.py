@@ -1,6 +1,7 @@
 """Holding, charging and returning, with one worker and several."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.errors import QuotaSpent
 from gateway.ledger.amounts import UNIT
 from gateway.ledger.postings import withdraw_grant
-from tests.gateway.ledger.bench import Clock, balances, grant, kill, offices, problems, transfers
+from gateway.tokens import TokenEstimate
+from tests.gateway.ledger.bench import (
+    Clock,
+    balances,
+    caller,
+    grant,
+    kill,
+    offices,
+    problems,
+    served,
+    transfers,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -283,3 +295,28 @@ async def test_many_requests_of_one_tenant_never_take_more_than_there_is(engine_
     left = await balances(engine_, one)
     assert (left["spent"], left["reserved"], left["available"]) == (paid, 0, 10 * UNIT - paid)
     assert await problems(engine_) == []
+
+
+async def test_a_longer_use_than_was_held_is_paid_from_what_the_worker_has(engine_: AsyncEngine, clock: Clock) -> None:
+    await grant(engine_, clock, 4 * UNIT)
+    async with offices(engine_, clock, 1) as (office,):
+        spare = await office.hold(0, 1000)
+        spare.release(committed=True)
+        masked = await office.hold(100, 100)
+        entry = await office.settle(masked, 300, 100)  # the prompt got longer when it was masked
+        assert entry.cost == 150_000 + 100_000
+        lying = await office.hold(100, 100)
+        entry = await office.settle(lying, 10**9, 10**9)  # a node that claims anything
+        assert entry.cost <= 4096 * 500 + 100_000
+    assert await problems(engine_) == []
+
+
+async def test_the_callers_region_counts(engine_: AsyncEngine, clock: Clock) -> None:
+    await grant(engine_, clock, UNIT, region="cn-north")
+    async with offices(engine_, clock, 1, region="cn-east") as (office,):
+        estimate = TokenEstimate(0, 10, exact=True)
+        with pytest.raises(QuotaSpent):
+            await office.ledger.hold(caller(), served(), estimate)
+        clock.pass_(2)
+        northern = replace(caller(), region="cn-north")
+        assert (await office.ledger.hold(northern, served(), estimate)).draws

@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,16 +19,19 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from configs.schema import DatabaseSettings
 from gateway.errors import QuotaSpent
 from gateway.ledger.postings import withdraw_grant
-from gateway.ledger.tables import BALANCES, Grant
+from gateway.ledger.tables import BALANCES, Grant, Transfer
 from gateway.store import migrate, open_engine
 from tests.gateway.ledger.bench import Clock, Office, empty, grant, kill, ledger_settings, problems
 
 WORKERS = 3
+CHECK_EVERY = 4
+SEEN: Counter[str] = Counter()
+"""What the runs came across, so that a run in which nothing happens fails."""
 
 
 class Vouchers(RuleBasedStateMachine):
@@ -56,6 +60,17 @@ class Vouchers(RuleBasedStateMachine):
         self.offices: list[Office] = []
         for _ in range(WORKERS):
             await self._hire()
+        for tenant in self.given:
+            await self._give(tenant, 40_000_000, 300, None)
+        self.steps = 0
+
+    async def _give(self, tenant: str, amount: int, days: int, models: tuple[str, ...] | None) -> None:
+        until = datetime.fromtimestamp(self.clock.wall, UTC) + timedelta(days=days, seconds=40)
+        since = until - timedelta(days=900)  # clocks jump back too
+        self.grants.append(
+            await grant(self.engine, self.clock, amount, tenant, valid_from=since, valid_until=until, models=models)
+        )
+        self.given[tenant] += amount
 
     async def _hire(self) -> None:
         office = Office(self.engine, self.clock, ledger_settings(lease_units="1"))
@@ -70,12 +85,18 @@ class Vouchers(RuleBasedStateMachine):
         models=st.sampled_from([None, ("paid",), ("other",)]),
     )
     def give(self, tenant: str, amount: int, days: int, models: tuple[str, ...] | None) -> None:
-        now = datetime.fromtimestamp(self.clock.wall, UTC)
-        until = now + timedelta(days=days, seconds=40)
-        self.grants.append(
-            self.runner.run(grant(self.engine, self.clock, amount, tenant, valid_until=until, models=models))
-        )
-        self.given[tenant] += amount
+        self.runner.run(self._give(tenant, amount, days, models))
+
+    @rule(
+        worker=st.integers(0, WORKERS - 1),
+        tenant=st.sampled_from(["t1", "t2"]),
+        output=st.integers(1, 900),
+        part=st.floats(0, 1),
+    )
+    def serve(self, worker: int, tenant: str, output: int, part: float) -> None:
+        """A request from its beginning to its end."""
+        one = self.hold(worker, tenant, 100, output)
+        self.settle(one, part, fails=False)
 
     @rule(
         target=holds,
@@ -102,6 +123,7 @@ class Vouchers(RuleBasedStateMachine):
                 self.runner.run(office.commit([(hold, entry) for entry in _twins(self.clock, office, prompt, output)]))
             return
         entry = self.runner.run(office.settle(hold, prompt, int(output * part)))
+        SEEN["paid"] += bool(entry.cost)
         assert entry.cost <= -(-(prompt * 500_000_000 + output * 10**9) // 10**6)
 
     @rule(worker=st.integers(0, WORKERS - 1))
@@ -111,8 +133,17 @@ class Vouchers(RuleBasedStateMachine):
     @rule(worker=st.integers(0, WORKERS - 1))
     def die(self, worker: int) -> None:
         office = self.offices.pop(worker)
+        SEEN["died with a lease"] += bool(office.ledger.purse.all())
         self.runner.run(kill(office))
         self.runner.run(self._hire())
+
+    @rule(worker=st.integers(0, WORKERS - 1))
+    def thought_dead(self, worker: int) -> None:
+        """The clock leaps while a worker says nothing; another one takes its leases back, and it goes on."""
+        self.runner.run(kill(self.offices[worker]))
+        self.clock.jump(3600)
+        self.runner.run(self.offices[worker - 1].upkeep.others())
+        self.clock.jump(-3600)
 
     @rule(seconds=st.sampled_from([1, 20, 46, 3600, 86400]))
     def wait(self, seconds: int) -> None:
@@ -132,7 +163,10 @@ class Vouchers(RuleBasedStateMachine):
 
     @invariant()
     def adds_up(self) -> None:
-        if not hasattr(self, "engine"):
+        if not hasattr(self, "steps"):
+            return
+        self.steps += 1
+        if self.steps % CHECK_EVERY:
             return
         assert self.runner.run(problems(self.engine)) == []
         for tenant, total in self.runner.run(self._sums()).items():
@@ -149,6 +183,8 @@ class Vouchers(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "engine"):
             return
+        self.steps = -1
+        self.adds_up()
         self.runner.run(self._end())
         self.runner.close()
         self.folder.cleanup()
@@ -162,6 +198,8 @@ class Vouchers(RuleBasedStateMachine):
         await last.register()
         await last.live()
         async with self.engine.connect() as connection:
+            without = select(func.count()).where(Transfer.debit == "available", Transfer.credit == "spent")
+            SEEN["paid without a lease"] += (await connection.execute(without)).scalar_one()
             reserved = (await connection.execute(select(Grant.reserved))).scalars().all()
         assert set(reserved) <= {0}
         assert await problems(self.engine) == []
@@ -188,13 +226,17 @@ def test_the_ledger_adds_up_whatever_happens(kind: str, request: pytest.FixtureR
     else:
         url = request.getfixturevalue("postgres")
         asyncio.run(migrate(DatabaseSettings(url=url)))
+    SEEN.clear()
     machine = type("Machine", (Vouchers,), {"url": url})
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=12 if kind == "sqlite" else 4,
-            stateful_step_count=25,
+            max_examples=15 if kind == "sqlite" else 6,
+            stateful_step_count=50,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
+    assert SEEN["paid"] > 0, SEEN
+    if kind == "sqlite":
+        assert SEEN["died with a lease"], SEEN
