@@ -4,23 +4,23 @@ A term that begins or ends in a Latin letter or digit needs a word boundary ther
 Smoking; Chinese ends need none. A term inside an allowed word (大麻 in 大麻烦) is no match.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from compliance.chartable import CharTable
 from compliance.deadline import Deadline
 from compliance.keywords.excuses import Excuse, excused, excused_in_disguise, inside_word, will_be_excused
 from compliance.keywords.foldings import MAX_REPEATS, Folding
-from compliance.keywords.terms import CompiledTerms, Entry
-from compliance.keywords.views import REMEMBERED, Proposal, View
+from compliance.keywords.terms import CompiledTerms
+from compliance.keywords.views import Proposal, View
 from compliance.matches import Match, Meaning
 from compliance.unicode import is_word
 
 FEW = 16
 """So many new characters are looked at one by one."""
 
-LONGEST_QUIET = 8
-"""Longer pieces are not remembered: they hardly ever come again."""
+LONGEST_QUIET = 6
+MOST_QUIET = 16_384
+"""So many pieces of text are remembered, and none that is longer: those hardly ever come again."""
 
 
 class KeywordScanner:
@@ -37,7 +37,8 @@ class KeywordScanner:
         self.terms = terms
         self.meanings = meanings
         self.reach = terms.reach
-        self.doubtful = _doubtful(terms.entries)
+        self.doubtful = terms.doubtful
+        self.doubtful_firsts = frozenset(prefix[0] for prefix in self.doubtful)
         self.quiet: dict[str, tuple[int, ...]] = {}
 
     def warm_up(self) -> None:
@@ -45,22 +46,6 @@ class KeywordScanner:
 
     def start(self) -> "KeywordScan":
         return KeywordScan(self)
-
-
-def _doubtful(entries: Sequence[Entry]) -> dict[str, tuple[Entry, ...]]:
-    """Prefixes of which every term may be excused by words before it, with those terms.
-
-    After 小 no 麻烦 needs to be waited for where 小麻烦 is allowed and nothing else begins with 麻.
-    """
-    terms_of: dict[str, list[Entry]] = {}
-    for entry in entries:
-        if any(excuse.ends_with_term for excuse in entry.excuses):
-            for size in range(1, len(entry.text)):
-                terms_of.setdefault(entry.text[:size], []).append(entry)
-    if not terms_of:
-        return {}
-    total = Counter(entry.text[:size] for entry in entries for size in range(1, len(entry.text)))
-    return {prefix: tuple(terms) for prefix, terms in terms_of.items() if len(terms) == total[prefix]}
 
 
 class KeywordScan:
@@ -72,11 +57,12 @@ class KeywordScan:
         self._meanings = scanner.meanings
         self._entries = scanner.terms.entries
         self._views = scanner.terms.views
-        self._may_begin_with = scanner.terms.may_begin
+        self._may_begin = scanner.terms.may_begin
         self._plain = scanner.terms.plain
         self._loose = scanner.terms.loose
         self._repeating = scanner.terms.repeating
         self._doubtful = scanner.doubtful
+        self._doubtful_firsts = scanner.doubtful_firsts
         self._quiet = scanner.quiet
         self._alive: list[int] = []  # where what reaches the end of the window may become a term
         self._open: list[Proposal] = []  # whole terms that a boundary or an excuse may undo
@@ -94,9 +80,7 @@ class KeywordScan:
         """Look at the new text and what before it may become a term."""
         size = len(window)
         region = window[first:] if first else window
-        looks = self._looks(region)
-        # Where each view has a character for each of the text's, places in it are places in the text.
-        aligned = all(len(text) == size - first for _, text in looks)
+        looks, aligned = self._looks(region)
         nothing = not self._open
         for view, text in looks:
             if view.only_if is None or view.only_if(region):
@@ -119,16 +103,18 @@ class KeywordScan:
             undecided = min(undecided, min(one.start for one in self._open))
         return matches, undecided
 
-    def _looks(self, region: str) -> list[tuple[View, str]]:
-        """What each view has of a text."""
+    def _looks(self, region: str) -> tuple[list[tuple[View, str]], bool]:
+        """What each view has of a text, and whether that is a character for each of the text's: places are the same."""
         looks: list[tuple[View, str]] = []
+        aligned = True
         made: CharTable | None = None
         for view in self._views:
             if view.table is not made:
                 made = view.table
                 skeleton = made.map_collapsed(region)
+                aligned = aligned and len(skeleton) == len(region)
             looks.append((view, skeleton if view.heard_as is None else view.heard_as(skeleton)))
-        return looks
+        return looks, aligned
 
     def _plainest(self, proposals: Iterable[Proposal]) -> list[Proposal]:
         """A place that is a term in several ways is in the one that takes the fewest disguises."""
@@ -184,16 +170,22 @@ class KeywordScan:
     def _still_alive(self, window: str, first: int, seen: int, aligned: Sequence[tuple[View, str]]) -> list[int]:
         """Where what reaches the end of the window may become a term; `aligned` views soon tell where none begins."""
         size = len(window)
-        starts = [*self._alive, *(range(seen, size) if size - seen <= FEW else self._likely(window, seen))]
-        if aligned:
-            starts = [start for start in starts if _may_begin_here(aligned, start - first)]
-        return [start for start in starts if self._may_begin(window, start) and not self._inside_word(window, start)]
+        alive: list[int] = []
+        for start in (*self._alive, *(range(seen, size) if size - seen <= FEW else self._likely(window, seen))):
+            if aligned and not _may_begin_here(aligned, start - first):
+                continue
+            beginning = window[start:]
+            doubtful = beginning in self._doubtful
+            likely = self._begins_term(window, start, beginning) if doubtful else self._may_begin(beginning)
+            if likely and (beginning[0] >= "\u2e80" or not self._inside_word(window, start)):
+                alive.append(start)
+        return alive
 
     def _remember(self, region: str, first: int) -> None:
         """Keep what a piece of text without any finding may become, where the text before it does not matter."""
-        if self._doubtful and any(region[at:] in self._doubtful for at in range(len(region))):
+        if not self._doubtful_firsts.isdisjoint(region):
             return
-        if len(self._quiet) >= REMEMBERED:
+        if len(self._quiet) >= MOST_QUIET:
             self._quiet.clear()
         self._quiet[region] = tuple(at - first for at in self._alive)
 
@@ -207,12 +199,12 @@ class KeywordScan:
         """Where at the end of a long piece of new text a term may begin, without asking at every character."""
         return sorted({at for view in self._views for at in view.likely_beginnings(window, seen)})
 
-    def _may_begin(self, window: str, start: int) -> bool:
-        beginning = window[start:]
-        if beginning in self._doubtful and not self._is_needed(window, start, beginning):
-            excused = frozenset(term.index for term in self._doubtful[beginning])
-            return any(view.may_begin(beginning, excused) for view in self._views)
-        return self._may_begin_with(beginning)
+    def _begins_term(self, window: str, start: int, beginning: str) -> bool:
+        """Whether a doubtful beginning may become a term that the text before it does not excuse."""
+        if self._is_needed(window, start, beginning):
+            return self._may_begin(beginning)
+        excused = frozenset(term.index for term in self._doubtful[beginning])
+        return any(view.may_begin(beginning, excused) for view in self._views)
 
     def _is_needed(self, window: str, start: int, beginning: str) -> bool:
         """Whether some term may begin here that the text before it does not excuse already."""

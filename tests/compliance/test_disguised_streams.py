@@ -69,3 +69,21 @@ def test_a_stream_says_what_the_whole_text_says(
     found = [one for release in releases for one in release.findings]
     assert found == list(whole.findings[: len(found)])
     assert len(found) == len(whole.findings) or any(release.blocked for release in releases)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(wanted, min_size=1, max_size=4, unique_by=lambda one: one.text),
+    st.lists(st.sampled_from(ALLOWED), max_size=3),
+    st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=8), min_size=2, max_size=5),
+)
+def test_what_is_remembered_of_other_streams_changes_nothing(
+    terms: list[Wanted], allowed: list[str], texts: list[list[str]]
+) -> None:
+    """A scanner that has seen other texts holds and finds after every piece what a new one does."""
+    compiled = CompiledTerms(terms, [fold(word) for word in allowed])
+    meanings = [(Meaning("keywords", "keyword", "ip", "high", one.text, "", Action.mask, "***", 0),) for one in terms]
+    experienced = of_scanners(KeywordScanner(compiled, meanings))
+    for pieces in (*texts, *texts[::-1]):
+        new = of_scanners(KeywordScanner(compiled, meanings))
+        assert stream(experienced.gate(), pieces) == stream(new.gate(), pieces)
