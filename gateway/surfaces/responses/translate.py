@@ -12,6 +12,7 @@ SAME = (
     "model", "stream", "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "parallel_tool_calls",
     "chat_template_kwargs",
 )  # fmt: skip
+PART_NAMES = (("image_url", "input_image"), ("file", "input_file"), ("text", "input_text"))
 LOGPROBS = "message.output_text.logprobs"
 PATHS = {
     "max_completion_tokens": "max_output_tokens",
@@ -163,5 +164,8 @@ def _unscanned(chat: Json, parts: Unscanned, paths: dict[str, str]) -> tuple[str
     except InvalidRequest as error:
         path = error.param or ""
         message, _, rest = path.partition(".content.")
-        called = f"{paths.get(message + '.content', 'input')}.{rest}"
-        raise InvalidRequest(error.message.replace(path, called), param=called) from None
+        called = f"{paths.get(message + '.content', 'input')}.{rest.removesuffix('.url')}"
+        said = error.message.replace(path, called)
+        for theirs, ours in PART_NAMES:
+            said = said.replace(f"type '{theirs}'", f"type '{ours}'")
+        raise InvalidRequest(said, param=called) from None

@@ -254,3 +254,17 @@ def test_visible_labels_stand_in_the_text_and_not_where_programs_read(stream: bo
     for more, wanted in (({}, text), ({"text": schema}, bare)):
         response = faulty.client.post("/v1/responses", headers=headers, json=asked | {"input": "写"} | more)
         assert read_response(response).fields == {"content": wanted}
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
+def test_an_image_is_refused_in_the_words_of_the_format(path: str, faulty: Faulty) -> None:
+    image = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
+    source = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
+    block = {"type": "image", "source": source}
+    body: dict[str, Any] = {"input": [{"role": "user", "content": [image]}]}
+    if path == "/v1/messages":
+        body = {"messages": [{"role": "user", "content": [block]}], "max_tokens": 9}
+    response = faulty.client.post(path, json={"model": "opc-starter"} | body)
+    assert response.status_code == 400
+    assert ("input_image" if path == "/v1/responses" else "'image'") in response.json()["error"]["message"]
+    assert faulty.engine.seen.bodies == []
