@@ -107,18 +107,26 @@ class _Race:
             yield event
 
     async def _abort_the_others(self) -> None:
-        for task, (events, place) in list(self._runners.items()):
-            task.cancel()
-            await asyncio.wait((task,))
-            await events.aclose()
-            place.release()  # a generator that had not begun has not done it
+        """Places first: a caller that leaves twice may interrupt the rest, which then goes on by itself."""
+        others = list(self._runners.items())
         self._runners.clear()
+        for task, (_, place) in others:
+            task.cancel()
+            place.release()
+        if others:
+            await asyncio.shield(_closed([(task, events) for task, (events, _) in others]))
 
     async def aclose(self) -> None:
         """Abort whatever is under way."""
         await self._abort_the_others()
         if self._winner is not None:
             await self._winner.aclose()
+
+
+async def _closed(runners: list[tuple[asyncio.Task[Event], AsyncGenerator[Event]]]) -> None:
+    for task, events in runners:
+        await asyncio.wait((task,))
+        await events.aclose()
 
 
 async def _next(events: AsyncGenerator[Event]) -> Event:
