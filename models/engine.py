@@ -31,7 +31,8 @@ def engine_command(catalog: Catalog, settings: EngineSettings) -> EngineCommand:
     argv += ["--model", catalog.weights(base), "--served-model-name", base.id]
     argv += ["--host", settings.host, "--port", str(settings.port)]
     argv += ["--max-model-len", str(base.context_tokens), "--dtype", base.dtype]
-    argv += ["--disable-uvicorn-access-log"]
+    # Cached tokens have a price of their own, so the engine has to say how many there were.
+    argv += ["--disable-uvicorn-access-log", "--enable-prompt-tokens-details"]
     if base.kind == "embed":
         argv += ["--runner", "pooling"]
     if base.source.revision:
