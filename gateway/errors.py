@@ -92,9 +92,8 @@ class UnknownModel(InvalidRequest):
     @classmethod
     def named(cls, model: str) -> "UnknownModel":
         """The one answer for a model that isn't served and for one that this key may not call."""
-        return cls(
-            f"The model '{model[:100]}' does not exist here; GET /v1/models lists what does. 模型不存在。", param="model"
-        )
+        known = "GET /v1/models lists what does. 模型不存在。"
+        return cls(f"The model '{model[:100]}' does not exist here; {known}", param="model")
 
 
 class NotFound(InvalidRequest):

@@ -50,7 +50,8 @@ def _readiness(node: NodeState) -> str:
 async def metrics(request: Request) -> Response:
     """Prometheus text exposition."""
     gateway = _gateway(request)
-    return Response(gateway.metrics.exposition(gateway.nodes, gateway.rules, gateway.worker), media_type="text/plain; version=0.0.4")
+    text = gateway.metrics.exposition(gateway.nodes, gateway.rules, gateway.worker)
+    return Response(text, media_type="text/plain; version=0.0.4")
 
 
 async def _caller(request: Request) -> Caller:
