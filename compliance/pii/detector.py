@@ -139,6 +139,11 @@ class Detector:
     def _after(self) -> "regex.Pattern[str]":
         return regex.compile(self.after)
 
+    def warm_up(self) -> None:
+        """Compile what would otherwise be compiled where the first value may begin: up to 50 ms for an address."""
+        for pattern in (self._glance, self._growing, self._whole, self._core, self._after, self._context, self._refuse):
+            pattern.search("")
+
     def may_start(self, window: str, start: int) -> bool:
         """Whether a value may begin here, judged by what stands before it and a glance at what follows."""
         if not self.may_follow(window, start):

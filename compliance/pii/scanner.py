@@ -37,9 +37,12 @@ class PiiScanner:
         return PiiScan(self._prefilter, self._found_at)
 
     def warm_up(self) -> None:
-        """Import Presidio and build the recognizers; takes a second the first time."""
+        """Import Presidio, build the recognizers and compile the patterns; takes a second the first time."""
         with self._lock:
             if self._judges is None:
+                for detector in self._detectors:
+                    detector.warm_up()
+                self._prefilter.places(" ", 0)  # makes its table
                 with without("torch", "transformers"):
                     from compliance.pii.recognizers import recognizers_for
 
