@@ -31,6 +31,10 @@ MOST_REMEMBERED = 32_768
 """So many answers about beginnings are kept; running text needs most of them again and again."""
 
 
+_REPEATS, _HOMOPHONES, _LATIN = Folding.repeats.value, Folding.homophones.value, LATIN.value
+# Plain numbers, since operations on flags cost ten times as much.
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A term as the scanner knows it. `bounded`: Latin ends need a word boundary; `repeats` may stand before it."""
@@ -59,7 +63,7 @@ class CompiledTerms:
             lambda word, index: self.plain.spell(word, index, wanted[index].foldings),
         )
         self.entries = [
-            Entry(index, one.text, excuses.get(index, ()), one.bounded, Folding.repeats in one.foldings)
+            Entry(index, one.text, excuses.get(index, ()), one.bounded, bool(one.foldings.value & _REPEATS))
             for index, one in enumerate(wanted)
         ]
         live = [entry for entry in self.entries if entry.text not in excusable]
@@ -89,8 +93,11 @@ class CompiledTerms:
         return at < len(self._texts) and self._texts[at].startswith(beginning)
 
     def _views(self, live: Sequence[Entry], wanted: Sequence[Wanted], tables: FoldingTables) -> Iterator[View]:
-        kept = self.plain.of
-        whole = [entry.index for entry in live if kept(entry.text[0]) and kept(entry.text[-1])]
+        kept = self.plain.table.of
+        # What begins or ends in a separator can only be looked for as it is.
+        odd = [entry.index for entry in live if not (kept(entry.text[0]) and kept(entry.text[-1]))]
+        as_they_are = frozenset(odd)
+        whole = [entry.index for entry in live if entry.index not in as_they_are]
         latin_only = re.compile(f"[{re.escape(tables.latin)}]")
 
         def itself(entry: int) -> tuple[Variant, ...]:
@@ -103,23 +110,17 @@ class CompiledTerms:
             return tuple(latin(wanted[entry].text, wanted[entry].foldings))
 
         yield View(self.plain, wanted, whole, own, NativeBeginnings(self.plain.table))
-        spelt = [one for one in whole if wanted[one].foldings & LATIN]
+        spelt = [one for one in whole if wanted[one].foldings.value & _LATIN]
         yield View(self.plain, wanted, spelt, foreign, LatinBeginnings(self.plain.table), only_if=latin_only)
-        heard = [
-            one for one in whole if Folding.homophones in wanted[one].foldings and self._is_heard(wanted[one].text)
-        ]
+        by_sound = [one for one in whole if wanted[one].foldings.value & _HOMOPHONES]
+        heard = [one for one in by_sound if sum(map(bool, map(kept, wanted[one].text))) >= SHORTEST_HEARD]
         if heard:
             by_ear = Alphabet(tables.skeleton, _heard_as(tables))
             sounds_of = _one_letter_a_syllable()
             yield View(by_ear, wanted, heard, itself, as_it_is, heard_as=sounds_of, needs=Folding.homophones)
-        # What begins or ends in a separator can only be looked for as it is.
-        odd = [entry.index for entry in live if not (kept(entry.text[0]) and kept(entry.text[-1]))]
         if odd:
             literal = Alphabet(CharTable(()), lambda written, meant: Folding.none if written == meant else None)
             yield View(literal, wanted, odd, itself, as_it_is)
-
-    def _is_heard(self, text: str) -> bool:
-        return sum(1 for char in text if self.plain.of(char)) >= SHORTEST_HEARD
 
 
 def _doubtful(entries: Sequence[Entry]) -> dict[str, tuple[Entry, ...]]:
