@@ -174,10 +174,11 @@ class KeywordScan:
         for start in (*self._alive, *(range(seen, size) if size - seen <= FEW else self._likely(window, seen))):
             if aligned and not _may_begin_here(aligned, start - first):
                 continue
+            if window[start] < "\u2e80" and self._inside_word(window, start):
+                continue
             beginning = window[start:]
             doubtful = beginning in self._doubtful
-            likely = self._begins_term(window, start, beginning) if doubtful else self._may_begin(beginning)
-            if likely and (beginning[0] >= "\u2e80" or not self._inside_word(window, start)):
+            if self._begins_term(window, start, beginning) if doubtful else self._may_begin(beginning):
                 alive.append(start)
         return alive
 
