@@ -59,7 +59,7 @@ class TokenCounter:
         body, counter = request.body, await self._of(model)
         # A surface whose events are decoded is rendered by the engine alone: its prompt is bounded, not counted.
         if counter is None or request.surface.decode is not None:
-            counts, exact = [_bound(body)], False
+            counts, exact = _bounds(body), False
         elif _size(body) > LONG_BODY:
             counts, exact = await asyncio.to_thread(counter.count, body)
         else:
@@ -124,8 +124,13 @@ def _size(body: dict[str, Any]) -> int:
     )
 
 
-def _bound(body: dict[str, Any]) -> int:
-    """No byte-level tokenizer makes more tokens than bytes; JSON around the texts outweighs the template's marks."""
+def _bounds(body: dict[str, Any]) -> list[int]:
+    """The most tokens that each prompt of a request can have. No byte-level tokenizer makes more tokens than bytes;
+    JSON around the texts outweighs the template's marks."""
+    several = None if "messages" in body else body.get("prompt") or body.get("input")
+    if isinstance(several, list) and several and all(isinstance(one, str) for one in several):
+        around = len(orjson.dumps(body.get("suffix"))) + MESSAGE_OVERHEAD
+        return [len(orjson.dumps(one)) + around for one in several]
     names = ("messages", "tools", "prompt", "suffix", "input", "instructions", "system", "response_format")
-    texts = {name: body[name] for name in names if body.get(name)}
-    return len(orjson.dumps(texts)) + MESSAGE_OVERHEAD + (TOOLS_OVERHEAD if body.get("tools") else 0)
+    texts = {name: body[name] for name in (*names, "chat_template_kwargs") if body.get(name)}
+    return [len(orjson.dumps(texts)) + MESSAGE_OVERHEAD + (TOOLS_OVERHEAD if body.get("tools") else 0)]

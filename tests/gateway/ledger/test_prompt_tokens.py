@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import ContextTooLong
 from gateway.prompt_tokens import PromptTokens
-from gateway.request import CHAT, COMPLETIONS, parse_request
+from gateway.request import CHAT, COMPLETIONS, EMBEDDINGS, parse_request
 from gateway.tokens import TokenCounter, TokenEstimate
 from models.catalog import ROOT, ServedModel
 from tests.conftest import read_cases
@@ -86,6 +86,16 @@ async def test_without_a_tokenizer_the_bound_is_never_too_small() -> None:
         bound = await counter.estimate(parse_request(CHAT, orjson.dumps(body), max_choices=8), model)
         assert not bound.exact
         assert bound.prompt >= sum(exact.count(body)[0]), case["name"]
+
+
+async def test_without_a_tokenizer_each_prompt_of_a_list_has_its_own_bound() -> None:
+    counter, model = TokenCounter(lambda _: None), model_of("opc-starter", context=1024)
+    texts = parse_request(EMBEDDINGS, orjson.dumps({"model": "m", "input": ["好" * 900] * 30}), max_choices=8)
+    assert (await counter.estimate(texts, model)).prompt == 30 * 1024
+    body = {"model": "m", "prompt": ["写", "好"], "suffix": "完", "max_tokens": 20, "n": 3}
+    prompts = await counter.estimate(parse_request(COMPLETIONS, orjson.dumps(body), max_choices=8), model)
+    assert (prompts.output, prompts.prompts) == (2 * 3 * 20, 2)
+    assert prompts.prompt >= 2 * len("写完".encode())
 
 
 def test_long_prompts_are_counted_the_same() -> None:
