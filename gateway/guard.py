@@ -235,19 +235,16 @@ class ChoiceGuard:
 
     def _whole_field(self, name: str, text: str) -> str:
         """A field that comes in one piece."""
-        gate = self._pipeline.gate("output")
-        return self._note(name, gate.feed(text)) + self._note(name, gate.flush())
+        return self._note(name, self._pipeline.gate("output").feed_whole(text))
 
     def _field(self, name: str, text: str, *, surface: Literal["text", "json"] = "text") -> str:
         """Feed a field's gate, and flush it when the choice ends with this event; the text that may go out."""
         if self.blocked:
             return ""
-        if name not in self._gates:
-            self._gates[name] = self._pipeline.gate("output", surface=surface)
-        released = self._note(name, self._gates[name].feed(text))
-        if self._closing and not self.blocked:
-            released += self._note(name, self._gates[name].flush())
-        return released
+        gate = self._gates.get(name)
+        if gate is None:
+            gate = self._gates[name] = self._pipeline.gate("output", surface=surface)
+        return self._note(name, gate.feed_whole(text) if self._closing else gate.feed(text))
 
     def _note(self, name: str, release: Release) -> str:
         """Record what was decided of a field, and that the choice is over when a span of it is blocked."""
