@@ -178,12 +178,12 @@ def compile_prefilter(detectors: tuple[Detector, ...]) -> PreFilter:
 def _opening(detectors: Sequence[Detector]) -> str:
     """One class of all first characters, then the tests of those that share a kind of first character.
 
-    What matches without the group is the rest of a word, in which no value begins before the next digit.
+    What matches without the empty group is the rest of a word, in which no value begins before the next digit.
     """
     if not detectors:
         return _NEVER
     branches = "|".join(_branch(kind, before, detectors) for kind, before in _KINDS)
-    return f"({_class(''.join(one.lead for one in detectors))})(?:{branches})|[a-z]+"
+    return f"{_class(''.join(one.lead for one in detectors))}(?:(?:{branches})()|(?<=[a-z])[a-z]*)"
 
 
 def _branch(kind: str, before: str, detectors: Sequence[Detector]) -> str:
