@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Dialect
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.record import Settlement
@@ -21,6 +22,7 @@ class DailySums:
 
     def __init__(self, utc_offset_hours: int) -> None:
         self._zone = timezone(timedelta(hours=utc_offset_hours))
+        self._upserts: dict[type[Base], Upsert] = {}
 
     def write(self, connection: Connection, group: Sequence[Settlement]) -> None:
         """Add the group. Everyone changes rows in the same order, so that no two workers wait for each other."""
@@ -28,9 +30,11 @@ class DailySums:
         findings: Sums = defaultdict(lambda: [0, 0])
         for one in group:
             self._add(one.row, requests, findings)
-        _upsert(connection, RequestSum, requests)
+        if not self._upserts:
+            self._upserts = {one: _upsert(connection.dialect, one) for one in (RequestSum, FindingSum)}
+        self._upserts[RequestSum].run(connection, requests)
         if findings:
-            _upsert(connection, FindingSum, findings)
+            self._upserts[FindingSum].run(connection, findings)
 
     def _add(self, row: Mapping[str, Any], requests: Sums, findings: Sums) -> None:
         started: datetime = row["started_at"]
@@ -56,13 +60,26 @@ class DailySums:
         """Nothing to do: nothing is kept here."""
 
 
-def _upsert(connection: Connection, table: type[Base], sums: Sums) -> None:
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """A statement that adds to rows or makes them, in the database's own words: they are found once, not per group."""
+
+    sql: str
+
+    def run(self, connection: Connection, sums: Sums) -> None:
+        """Add the sums."""
+        connection.exec_driver_sql(self.sql, [(*key, *sums[key]) for key in sorted(sums)])
+
+
+def _upsert(dialect: Dialect, table: type[Base]) -> Upsert:
+    """The statement for a table whose columns are text and whole numbers, in their order."""
     columns = table.__table__.columns
     keys = [one.name for one in columns if one.primary_key]
     values = [one.name for one in columns if not one.primary_key]
-    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
-    statement = insert.on_conflict_do_update(
-        index_elements=keys, set_={name: columns[name] + insert.excluded[name] for name in values}
-    )
-    rows = [dict(zip((*keys, *values), (*key, *sums[key]), strict=True)) for key in sorted(sums)]
-    connection.execute(statement, rows)
+    insert: Any = (sqlite if dialect.name == "sqlite" else postgresql).insert(table)
+    added = {name: columns[name] + insert.excluded[name] for name in values}
+    statement = insert.on_conflict_do_update(index_elements=keys, set_=added)
+    compiled = statement.compile(dialect=dialect, column_keys=[*keys, *values])
+    if tuple(compiled.positiontup) != (*keys, *values):
+        raise RuntimeError(f"{table.__tablename__}: the driver wants its values in another order")
+    return Upsert(str(compiled))
