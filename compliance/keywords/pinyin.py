@@ -17,7 +17,7 @@ _LONGEST_PHRASE = 10
 @cache
 def syllables() -> Mapping[str, str]:
     """The commonest reading of each character of the basic plane."""
-    return {char: readings[0] for char, readings in _readings().items()}
+    return {char: readings[0] for char, readings in _readings().items() if char < "\U00010000"}
 
 
 @cache
@@ -41,7 +41,8 @@ def read_aloud(text: str) -> list[str]:
     return spoken
 
 
-_RUNS = re.compile("[〇㐀-䶿一-鿿\uf900-\ufaff]+|[^〇㐀-䶿一-鿿\uf900-\ufaff]+", re.DOTALL)
+_CHINESE = "〇\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+_RUNS = re.compile(f"[{_CHINESE}]+|[^{_CHINESE}]+")
 """Chinese characters, and what stands between them: no phrase goes across."""
 
 

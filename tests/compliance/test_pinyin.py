@@ -13,7 +13,7 @@ PHRASES = sorted(folded_phrases())
 
 def test_every_character_has_its_commonest_reading() -> None:
     assert {char: [syllable] for char, syllable in syllables().items()} == {
-        char: read_by_pypinyin(char) for char in READINGS
+        char: read_by_pypinyin(char) for char in READINGS if char < "\U00010000"
     }
 
 
@@ -39,6 +39,7 @@ def test_texts_are_parted_into_the_same_phrases() -> None:
         ("重庆", ["chong", "qing"]),
         ("绿色ok", ["lv", "se", "o", "k"]),
         ("呜呜咽", ["wu", "wu", "yan"]),  # the beginning of a phrase, read by the character
+        ("丛𪟝孚埏", ["cong", "ji", "fu", "shan"]),  # what a traditional character of the basic plane is folded to
         ("", []),
     ],
 )

@@ -13,7 +13,7 @@ from pypinyin import lazy_pinyin
 from pypinyin.constants import PHRASES_DICT, PINYIN_DICT, RE_HANS
 
 import configs
-from compliance.unicode import fold
+from compliance.unicode import fold, fold_table
 
 _FOLDER = Path(configs.__file__).parent / "foldings"
 _TONES = "\u0300\u0301\u0302\u0304\u030c"
@@ -41,9 +41,13 @@ def main() -> None:
 
 
 def readings_of_characters() -> dict[str, str]:
-    """All readings of each folded character of the basic plane, without tones, joined by commas."""
-    chars = ((chr(code), readings) for code, readings in sorted(PINYIN_DICT.items()) if code < 0x10000)
-    return {char: _plain(readings) for char, readings in chars if fold(char) == char}
+    """All readings of each folded character, without tones, joined by commas.
+
+    Of the characters beyond the basic plane only those are there that one of it is folded to.
+    """
+    wanted = {char for code in range(0x10000) for char in fold_table().simple.of(chr(code))}
+    chars = ((chr(code), readings) for code, readings in sorted(PINYIN_DICT.items()))
+    return {char: _plain(readings) for char, readings in chars if char in wanted and fold(char) == char}
 
 
 def _plain(readings: str) -> str:
