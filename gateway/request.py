@@ -19,7 +19,7 @@ from gateway.surfaces.parts import Unscanned, check_parts
 from gateway.surfaces.responses import shape as responses
 from gateway.surfaces.responses.translate import prepared as prepared_response
 from gateway.surfaces.responses.wire import ResponsesWire
-from gateway.surfaces.shape import NOT_FORWARDED, Json, Place
+from gateway.surfaces.shape import MOST_DEPTH, NOT_FORWARDED, Json, Place, is_too_deep
 from gateway.surfaces.surface import Prepared, Surface
 
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -168,6 +168,8 @@ def _json_object(payload: bytes) -> Json:
         raise InvalidRequest(_why_not_json(payload, error)) from None
     if not isinstance(body, dict):
         raise InvalidRequest('The body must be a JSON object, like {"model": …}. 请求体必须是 JSON 对象。')
+    if payload.count(b"[") + payload.count(b"{") > MOST_DEPTH and is_too_deep(body):
+        raise InvalidRequest(f"The body is nested deeper than {MOST_DEPTH} levels; send it flatter. 请求体嵌套过深。")
     return body
 
 

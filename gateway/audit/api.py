@@ -181,4 +181,8 @@ def _link(row: Any) -> dict[str, Any]:
 
 
 def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    """The moment in UTC, as SQLite compares it: it keeps no time zone. Raises InvalidRequest beyond the calendar."""
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise InvalidRequest("Write a moment between the years 1 and 9999. 时间超出范围。", param="from") from None

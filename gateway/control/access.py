@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from gateway.chat import Gateway
-from gateway.errors import Forbidden, NotFound
+from gateway.errors import Forbidden, InvalidRequest, NotFound
 from gateway.tenants.caller import ROLES, Caller, Role
 from gateway.tenants.scopes import check_scope
 
@@ -77,7 +77,13 @@ def credentials_of(request: Request) -> bytes | None:
 
 
 async def caller_of(request: Request) -> Caller:
-    """Whoever sends the request with a valid key. Raises Unauthorized, KeySuspended, DirectoryUnavailable."""
+    """Whoever sends the request with a valid key.
+
+    Raises Unauthorized, KeySuspended, DirectoryUnavailable, and InvalidRequest for zero characters in the address,
+    which PostgreSQL can't even compare with.
+    """
+    if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+        raise InvalidRequest("The path and its parameters can't hold zero characters. 路径与参数不能含空字符。")
     keys = gateway_of(request).keys
     return await keys.authenticate(credentials_of(request), keys.proxies.client(request.scope))
 

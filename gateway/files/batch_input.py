@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import Field, StrictStr, ValidationError
 
-from gateway.surfaces.shape import Json, Shape
+from gateway.surfaces.shape import MOST_DEPTH, Json, Shape, is_too_deep
 
 MOST_ERRORS = 50
 LONGEST_LINE = 4 * 1024 * 1024
@@ -79,6 +79,8 @@ def _check(line: bytes, number: int, endpoint: str, seen: set[str], checked: Che
         checked.errors.append(_error(number, "custom_id", "is used twice in the file. custom_id 重复。"))
     elif given.body.get("stream"):
         checked.errors.append(_error(number, "body.stream", "a batch doesn't stream; leave it out. 批次不支持流式。"))
+    elif is_too_deep(given.body):
+        checked.errors.append(_error(number, "body", f"is nested deeper than {MOST_DEPTH} levels. 嵌套过深。"))
     else:
         checked.requests.append(BatchRequest(number, given.custom_id, orjson.dumps(given.body)))
     seen.add(given.custom_id)

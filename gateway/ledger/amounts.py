@@ -1,6 +1,6 @@
 """Amounts are whole millionths of a voucher unit; people read and write them as decimals."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 
 UNIT = 1_000_000
 MAX_AMOUNT = 10**15
@@ -10,7 +10,9 @@ MAX_AMOUNT = 10**15
 def parse_amount(text: str) -> int:
     """Millionths of a unit from a decimal like `12.5`. Raises ValueError when it isn't positive, exact and sane."""
     try:
-        amount = Decimal(text.strip()) * UNIT
+        amount = Context(prec=60, traps=[InvalidOperation, Inexact, Overflow]).multiply(Decimal(text.strip()), UNIT)
+    except Inexact:
+        raise ValueError("the amount has more digits than any voucher; write it with at most 6 decimals") from None
     except InvalidOperation:
         raise ValueError("write a decimal number of voucher units, like 12.5") from None
     if not amount.is_finite() or amount != amount.to_integral_value():

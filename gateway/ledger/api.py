@@ -126,10 +126,7 @@ async def statement(
 ) -> Response | dict[str, Any]:
     """From `from` (30 days ago) to before `to` (now). opening + lines = closing."""
     gateway, holder, now = gateway_of(request), _holder(actor, tenant), _now(request)
-    ends = _utc(until) if until else now
-    begins = _utc(since) if since else ends - timedelta(days=30)
-    if begins >= ends:
-        raise InvalidRequest("Field 'from' must be before 'to'. 开始时间须早于结束时间。", param="from")
+    begins, ends = _period(since, until, now)
     hours = gateway.settings.ledger.day_utc_offset_hours
     async with gateway.database.connect() as connection:
         made = await connection.run_sync(make_statement, holder, begins, ends, hours)
@@ -158,6 +155,17 @@ def _holder(actor: Actor, tenant: str | None) -> str:
 
 def _now(request: Request) -> datetime:
     return datetime.fromtimestamp(gateway_of(request).clock(), UTC)
+
+
+def _period(since: datetime | None, until: datetime | None, now: datetime) -> tuple[datetime, datetime]:
+    try:
+        ends = _utc(until) if until else now
+        begins = _utc(since) if since else ends - timedelta(days=30)
+    except OverflowError:  # the first or last day of the calendar
+        begins = ends = now
+    if begins >= ends:
+        raise InvalidRequest("Field 'from' must be before 'to'. 开始时间须早于结束时间。", param="from")
+    return begins, ends
 
 
 def _utc(moment: datetime) -> datetime:

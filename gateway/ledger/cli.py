@@ -246,7 +246,7 @@ def _moment(text: str, settings: "Settings", option: str, *, end: bool = False) 
 
     try:
         return parse_moment(text, settings.ledger.day_utc_offset_hours, end=end)
-    except ValueError:
+    except (ValueError, OverflowError):
         fail(f"{option}: write a date like 2026-12-31, or a time in ISO 8601. 日期格式不正确。")
 
 

@@ -107,7 +107,7 @@ def _grant(row: dict[str, str], name: str, line: int, offset_hours: int) -> NewG
 def _moment(row: dict[str, str], field: str, name: str, line: int, offset_hours: int) -> datetime:
     try:
         return parse_moment(row[field], offset_hours, end=field == "valid_until")
-    except ValueError:
+    except (ValueError, OverflowError):
         raise _error(
             name,
             line,

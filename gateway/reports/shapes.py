@@ -97,7 +97,7 @@ class Assignment(Strict):
 class Suspension(Strict):
     """Suspend the key that asked for the content; without hours until it is restored."""
 
-    hours: float | None = Field(None, gt=0)
+    hours: float | None = Field(None, gt=0, le=87_600)
 
 
 class Verdict(Strict):

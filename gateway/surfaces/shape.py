@@ -70,6 +70,26 @@ NOT_FORWARDED = (
 )
 
 
+MOST_DEPTH = 100
+"""How deep lists and objects of a body may lie in one another. orjson writes 254."""
+
+
+def is_too_deep(value: Any, most: int = MOST_DEPTH) -> bool:
+    """Whether a JSON value has more levels than that. It isn't called again for each level, so no stack ends here."""
+    level = [value]
+    for _ in range(most + 1):
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                below += one.values()
+            elif isinstance(one, list):
+                below += one
+        level = [one for one in below if isinstance(one, dict | list)]
+        if not level:
+            return False
+    return True
+
+
 SHORTEST_NUMBER = 5
 """Numbers of so many digits can say something about a person (a QQ number has five)."""
 

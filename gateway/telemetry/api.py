@@ -76,7 +76,7 @@ async def _answer(
     gateway = gateway_of(request)
     zone = timezone(timedelta(hours=gateway.settings.telemetry.statistics_utc_offset_hours))
     last = last or datetime.fromtimestamp(gateway.clock(), zone).date()
-    first = first or last - timedelta(days=DEFAULT_DAYS - 1)
+    first = first or date.fromordinal(max(1, last.toordinal() - DEFAULT_DAYS + 1))
     if not 0 <= (last - first).days < MOST_DAYS:
         raise InvalidRequest(
             f"first_day must be before last_day, by less than {MOST_DAYS} days. 起始日期须早于结束日期。",

@@ -11,7 +11,10 @@ from gateway.tenants.caller import Role, Scope
 
 def _utc(moment: datetime) -> datetime:
     """SQLite keeps no time zone; we write UTC. What callers send without one is UTC too."""
-    return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("write a moment between the years 1 and 9999") from None
 
 
 def _printable(text: str) -> str:

@@ -11,6 +11,9 @@ from tests.gateway.conftest import Faulty
 def _payload(case: dict) -> dict:
     if "hex" in case:
         return {"content": bytes.fromhex(case["hex"])}
+    if "levels" in case:
+        nested = b'{"a": ' * case["levels"] + b"1" + b"}" * case["levels"]
+        return {"content": case["around"].encode().replace(b"NESTED", nested)}
     if "nest" in case:
         return {"content": b'{"model": ' + b"[" * case["nest"] + b"]" * case["nest"] + b"}"}
     if "raw" in case:

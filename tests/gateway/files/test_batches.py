@@ -134,6 +134,13 @@ def test_a_cancelled_batch_keeps_what_it_has_and_says_so_of_the_rest(client: ope
     assert {one["error"]["code"] for one in left} == {"batch_cancelled"}
 
 
+def nested(levels: int) -> dict:
+    value: dict = {}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
 BAD_FILES = [
     (["not json"], 1, None),
     ([line(1), line(1)], 2, "custom_id"),
@@ -142,6 +149,7 @@ BAD_FILES = [
     ([line(1) | {"extra": 1}], 1, "extra"),
     ([line(1, stream=True)], 1, "body.stream"),
     (["", " "], None, None),
+    ([line(1, chat_template_kwargs=nested(260))], 1, "body"),
 ]
 
 

@@ -262,3 +262,31 @@ def test_every_command(site: Site, company: Company, tmp_path: Path) -> None:
     assert run("statement", "--tenant", company.id).startswith("day,kind,")
     assert json.loads(run("prices", "--json"))[0]["cached"] == "1"
     assert "adds up" in run("verify")
+
+
+ODD_NUMBERS = [
+    ("units", "9e999999"),
+    ("units", "1.0000000000000000000000000000001"),
+    ("valid_until", "9999-12-31T23:59:59-23:59"),
+    ("valid_from", "0001-01-01T00:00:00+23:59"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), ODD_NUMBERS)
+def test_numbers_and_times_beyond_all_bounds_are_named(site: Site, company: Company, field: str, value: str) -> None:
+    body = {"tenant": company.id, "issuer": "p", "number": f"V-{next(NUMBERS)}", "units": "1"}
+    body |= {"valid_from": "2026-01-01T00:00:00Z", "valid_until": "2099-01-01T00:00:00Z"}
+    answer = site.api(site.operator, "POST", "/vouchers", json=body | {field: value})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, f"body.{field}")
+
+
+@pytest.mark.parametrize("path", ["/vouchers/statement", "/audit/records"])
+@pytest.mark.parametrize("bound", ["from=0001-01-01T00:00:00%2B23:59", "to=0001-01-02T00:00:00", "from=%00"])
+def test_periods_beyond_the_calendar_are_refused(site: Site, company: Company, path: str, bound: str) -> None:
+    answer = site.api(company.owners_key, "GET", f"{path}?{bound}")
+    assert answer.status_code == 400 or (path, bound[:2]) == ("/audit/records", "to"), answer.text
+
+
+@pytest.mark.parametrize("path", ["/balance?tenant=%00", "/vouchers?after=%00", "/keys/%00", "/limits/key/%00"])
+def test_addresses_hold_no_zero_characters(site: Site, path: str) -> None:
+    assert site.api(site.operator, "GET", path).status_code == 400
