@@ -3,7 +3,7 @@
 The text is put in behind the gate, so nothing scans it away; answers that programs read (tools, JSON) get none inside.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -82,17 +82,29 @@ class AnswerLabel:
         self._labelled = False
         self._head: Event = {}
 
-    def apply(self, event: Event) -> Iterator[Event]:
+    def apply(self, event: Event) -> Sequence[Event]:
         """The event with what the label adds to it; two events where the visible text goes before an ending."""
         if not self._request.stream:
-            yield self._whole(event)
-            return
-        self._announce_stream()
-        yield from self._streamed(event)
+            return (self._whole(event),)
+        if self._entry.label_position is None:
+            self._announce_stream()
+        elif self._goes_on(event):  # most events
+            return (event,)
+        return self._streamed(event)
 
     def _announce_stream(self) -> None:
-        if self._entry.label_position is None:
-            self._announce(self._labels.produced(self._content_id, None))
+        self._announce(self._labels.produced(self._content_id, None))
+
+    def _goes_on(self, event: Event) -> bool:
+        """True for a further piece of one choice's content and nothing else, which has then been taken in."""
+        choices = event["choices"]
+        if len(choices) != 1 or choices[0]["finish_reason"] is not None:
+            return False
+        known = self._choices.get(choices[0]["index"])
+        if known is None or not known.begun or not known.add_content(choices[0]):
+            return False
+        self._head = event
+        return True
 
     def _announce(self, label: Label, characters: int = 0) -> None:
         """The header and the record; at the first event, so that only what is answered counts as labelled or not."""
@@ -112,9 +124,9 @@ class AnswerLabel:
         event["aigc"] = self._object(label)
         return event
 
-    def _streamed(self, event: Event) -> Iterator[Event]:
+    def _streamed(self, event: Event) -> Sequence[Event]:
         self._head = event
-        endings = []
+        endings, out = [], []
         for choice in event["choices"]:
             known = self._choices.setdefault(choice["index"], ChoiceText(choice["index"]))
             part, name = (choice, "text") if "text" in choice else (choice["delta"], "content")
@@ -128,11 +140,12 @@ class AnswerLabel:
                     endings.append(_ending(choice))
             known.add(choice)
         if endings:
-            yield event
+            out.append(event)
             event = {**event, "choices": endings}
         if self._open == 0 and not self._labelled:
             event["aigc"] = self._sealed()
-        yield event
+        out.append(event)
+        return out
 
     def _count(self, text: str) -> str:
         self._entry.label_characters = (self._entry.label_characters or 0) + len(text)
@@ -153,7 +166,8 @@ class AnswerLabel:
     def finish(self) -> Iterator[Event]:
         """The object in an event of its own for a stream whose engine ended some choice without saying so."""
         if self._request.stream and not self._labelled:
-            self._announce_stream()
+            if self._entry.label_position is None:
+                self._announce_stream()
             head = {key: value for key, value in self._head.items() if key not in ("choices", "usage")}
             yield {**head, "choices": [], "aigc": self._sealed()}
 
@@ -193,6 +207,15 @@ class ChoiceText:
             known = self._calls.setdefault(call["index"], {"name": [], "arguments": []})
             for name, texts in known.items():
                 texts.append(call["function"].get(name) or "")
+
+    def add_content(self, choice: dict[str, Any]) -> bool:
+        """Take in a piece of a chat's content; False, and nothing is taken in, when there is anything else."""
+        delta = choice.get("delta")
+        content = delta.get("content") if delta and len(delta) == 1 else None
+        if not content:
+            return False
+        self._texts.setdefault("content", []).append(content)
+        return True
 
     def choice(self) -> dict[str, Any]:
         """The choice as a whole answer's."""
