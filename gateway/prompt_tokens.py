@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import jinja2
 from huggingface_hub import try_to_load_from_cache
 from tokenizers import Tokenizer
 
@@ -83,12 +82,17 @@ class PromptTokens:
 
     def _chat(self, body: dict[str, Any]) -> tuple[list[int], bool]:
         if self._template is None:
-            return [self._count(json.dumps(body["messages"], ensure_ascii=False))], False
+            return [self._as_json(body)], False
         try:
             text, exact = self._template.render(body)
-        except jinja2.TemplateError:
-            return [0], False  # the engine refuses it, with the template's own reason
+        except Exception:  # noqa: BLE001 - templates call what callers send, and so raise anything
+            # The engine will refuse it with the template's own reason, or else it is paid.
+            return [self._as_json(body)], False
         return [self._count(text)], exact
+
+    def _as_json(self, body: dict[str, Any]) -> int:
+        """About the tokens of a chat that no template renders here."""
+        return self._count(json.dumps([body["messages"], body.get("tools")], ensure_ascii=False))
 
     def _whole(self, text: str) -> int:
         """A prompt that is no chat gets the tokenizer's own special tokens around it."""

@@ -1,5 +1,7 @@
 """The gateway's count of a prompt's tokens against the engine's, and against transformers' own rendering."""
 
+from pathlib import Path
+
 import httpx
 import orjson
 import pytest
@@ -96,6 +98,25 @@ async def test_without_a_tokenizer_each_prompt_of_a_list_has_its_own_bound() -> 
     prompts = await counter.estimate(parse_request(COMPLETIONS, orjson.dumps(body), max_choices=8), model)
     assert (prompts.output, prompts.prompts) == (2 * 3 * 20, 2)
     assert prompts.prompt >= 2 * len("写完".encode())
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "[" * 100_000}}
+UNRENDERED = [
+    {"tools": [{"type": "function", "function": 1}]},
+    {"messages": [{"role": "user", "content": "好" * 200}, {"role": "assistant", "tool_calls": [CALL]}]},
+    {"chat_template_kwargs": {"namespace": 1}},
+    {"messages": [{"role": "tool", "content": "好" * 200}]},
+]
+
+
+@pytest.mark.parametrize("fields", UNRENDERED, ids=["tools", "arguments", "names", "refused"])
+def test_a_chat_that_its_template_fails_on_is_held_for_all_the_same(fields: dict, tmp_path: Path) -> None:
+    template = tmp_path / "chat_template.jinja"
+    refusal = "{% if messages[0].role == 'tool' %}{{ raise_exception('no') }}{% endif %}"
+    template.write_text("{% set seen = namespace(x=1) %}" + refusal + (BASE / "chat_template.jinja").read_text())
+    counter = PromptTokens(BASE / "tokenizer.json", BASE / "tokenizer_config.json", template)
+    (tokens,), exact = counter.count({"messages": [{"role": "user", "content": "好" * 200}]} | fields)
+    assert (tokens > 200, exact) == (True, False)
 
 
 def test_long_prompts_are_counted_the_same() -> None:
