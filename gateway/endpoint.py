@@ -17,6 +17,7 @@ from gateway.errors import BodyTooLarge, ClientGone, GatewayError
 from gateway.limits.headers import written
 from gateway.record import RequestEntry
 from gateway.request import CheckedRequest
+from gateway.stream_writer import StreamWriter
 from gateway.surfaces.wire import Wire
 from gateway.upstream import Event
 
@@ -154,22 +155,30 @@ class Exchange:
     async def _write(self, events: AsyncGenerator[Event]) -> None:
         """Write a stream as it comes. A whole answer waits for the generator's end, so that it is settled first."""
         whole: list[Event] = []
-        async for event in events:
-            if not self.entry.streamed:
-                whole.append(event)
-            else:
-                await self._start(200, b"text/event-stream; charset=utf-8", [(b"cache-control", b"no-cache")])
+        async with StreamWriter(self._event_bytes) as writer:
+            async for event in events:
+                if not self.entry.streamed:
+                    whole.append(event)
+                    continue
+                if not self._started:
+                    await self._start_stream()
                 said = self._wire.event(event)
                 if said:
-                    await self._body(said, more=True)
+                    await writer.write(said)
         if self.entry.streamed:
-            await self._start(200, b"text/event-stream; charset=utf-8", [(b"cache-control", b"no-cache")])
+            await self._start_stream()
             await self._body(self._wire.end(), more=False)
         else:
             (only,) = whole
             body = self._wire.whole(only)
             await self._start(200, b"application/json", [])
             await self._body(body, more=False)
+
+    async def _start_stream(self) -> None:
+        await self._start(200, b"text/event-stream; charset=utf-8", [(b"cache-control", b"no-cache")])
+
+    async def _event_bytes(self, events: bytes) -> None:
+        await self._body(events, more=True)
 
     async def _refuse(self, error: GatewayError) -> None:
         if self._started:
