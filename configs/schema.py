@@ -19,19 +19,27 @@ from configs.strict import Strict
 
 
 class ListenSettings(Strict):
-    """Where the gateway listens and what it accepts at the door."""
+    """Where the gateway listens and what it accepts at the door.
+
+    A client that takes nothing of its answer, or sends nothing of its body, for `stalled_seconds` is hung up on.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
     drain_seconds: float = Field(10.0, gt=0)
+    stalled_seconds: float = Field(60.0, gt=0)
 
 
 class DatabaseSettings(Strict):
-    """The store of keys and request records: SQLite by default, PostgreSQL for several replicas."""
+    """The store of keys and request records: SQLite by default, PostgreSQL for several replicas.
+
+    What doesn't answer within `wait_seconds` is away: who waits for it is refused, and the connection given up.
+    """
 
     url: str = "sqlite+aiosqlite:///.state/opcgate.db"
     key_cache_seconds: float = Field(5.0, ge=0)
+    wait_seconds: float = Field(10.0, gt=0)
 
     @field_validator("url")
     @classmethod

@@ -1,14 +1,16 @@
 """The tables, and how an engine to them is made. SQLite (WAL) and PostgreSQL alike."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import asyncpg  # type: ignore[import-untyped]
+import orjson
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import (
@@ -22,14 +24,17 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
-    insert,
+    exc,
 )
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import StaticPool
 
 from configs.schema import DatabaseSettings
 from gateway.record import Settlement, WriteGroup
+from gateway.row_insert import RowInsert
 
 T = TypeVar("T")
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
@@ -125,23 +130,58 @@ class RequestRecord(Base):
 
 
 def open_engine(settings: DatabaseSettings) -> AsyncEngine:
-    """An async engine; a SQLite file's folder is made, and SQLite runs in WAL mode."""
-    url = make_url(settings.url)
+    """An async engine; a SQLite file's folder is made, and SQLite runs in WAL mode.
+
+    A server that can't be connected to is an SQLAlchemyError like every other fault of it.
+    """
+    url, wait = make_url(settings.url), settings.wait_seconds
+    options = {"wait_seconds": wait}
     if url.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True)
+        connect = {"timeout": wait, "async_creator_fn": _connect}
+        return create_async_engine(
+            url, pool_pre_ping=True, pool_timeout=wait, connect_args=connect, execution_options=options
+        )
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(url)
+    engine = create_async_engine(url, execution_options=options, json_serializer=_json)
     _prepare_sqlite(engine.sync_engine)
     return engine
 
 
-def writing(engine: AsyncEngine) -> AbstractAsyncContextManager[AsyncConnection]:
-    """A transaction that reads before it writes.
+async def _connect(*arguments: Any, **named: Any) -> Any:
+    """The driver's own errors are not turned into SQLAlchemy's while it connects, as to a server that is starting."""
+    try:
+        return await asyncpg.connect(*arguments, **named)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise AsyncAdapt_asyncpg_dbapi.OperationalError(type(error).__name__) from error
+
+
+@asynccontextmanager
+async def in_time(engine: AsyncEngine) -> AsyncIterator[None]:
+    """A block that waits for the database. Raises SQLAlchemy's TimeoutError after `database.wait_seconds` of it."""
+    try:
+        async with asyncio.timeout(engine.get_execution_options().get("wait_seconds")):
+            yield
+    except TimeoutError as error:
+        raise exc.TimeoutError("the database does not answer") from error
+
+
+def _json(value: Any) -> str:
+    """JSON of a column, three times as fast as the standard library's."""
+    return orjson.dumps(value).decode()
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction that reads before it writes. Raises SQLAlchemyError when it can't be begun in time.
 
     SQLite takes the write lock at once: a transaction that has read can't get it later if another one wrote meanwhile.
     """
-    return engine.execution_options(sqlite_begin="BEGIN IMMEDIATE").begin()
+    async with AsyncExitStack() as stack:
+        async with in_time(engine):
+            begun = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE").begin()
+            connection = await stack.enter_async_context(begun)
+        yield connection
 
 
 def _prepare_sqlite(engine: Engine) -> None:
@@ -189,17 +229,22 @@ def group_writer(
     SQLite is written from one thread of its own: SQLAlchemy's async layer would change threads at every
     statement, which costs more than the insert.
     """
+    requests = RowInsert(RequestRecord.__table__)
     if engine.dialect.name != "sqlite":
-        yield partial(_write_async, engine, parts)
+        yield partial(_write_async, engine, requests, parts)
         return
     plain = create_engine(
-        make_url(settings.url).set(drivername="sqlite"), execution_options={"sqlite_begin": "BEGIN IMMEDIATE"}
+        make_url(settings.url).set(drivername="sqlite"),
+        execution_options={"sqlite_begin": "BEGIN IMMEDIATE"},
+        json_serializer=_json,
+        poolclass=StaticPool,
+        pool_reset_on_return=None,  # every use is a transaction that ends
     )
     _prepare_sqlite(plain)
 
     def write(group: Sequence[Settlement]) -> None:
         with _told(parts), plain.begin() as connection:
-            _write_group(connection, parts, group)
+            _write_group(connection, requests, parts, group)
 
     async def write_in_thread(group: Sequence[Settlement]) -> None:
         await asyncio.get_running_loop().run_in_executor(thread, write, group)
@@ -209,14 +254,18 @@ def group_writer(
     plain.dispose()
 
 
-async def _write_async(engine: AsyncEngine, parts: Sequence[GroupPart], group: Sequence[Settlement]) -> None:
+async def _write_async(
+    engine: AsyncEngine, requests: RowInsert, parts: Sequence[GroupPart], group: Sequence[Settlement]
+) -> None:
     with _told(parts):
-        async with engine.begin() as connection:
-            await connection.run_sync(_write_group, parts, group)
+        async with in_time(engine), engine.begin() as connection:
+            await connection.run_sync(_write_group, requests, parts, group)
 
 
-def _write_group(connection: Connection, parts: Sequence[GroupPart], group: Sequence[Settlement]) -> None:
-    connection.execute(insert(RequestRecord), [one.row for one in group])
+def _write_group(
+    connection: Connection, requests: RowInsert, parts: Sequence[GroupPart], group: Sequence[Settlement]
+) -> None:
+    requests.run(connection, [one.row for one in group])
     for one in group:
         for statement in one.statements:
             connection.execute(statement)

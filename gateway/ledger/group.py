@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 
 from gateway.ledger.leases import LEASES, LEFT, Wish, fitting
-from gateway.ledger.postings import GRANTS, Unit, move, post, transfer
-from gateway.ledger.tables import Grant, Lease
+from gateway.ledger.postings import GRANTS, Unit, move, transfer
+from gateway.ledger.tables import Grant, Lease, Transfer
 from gateway.record import Settlement
+from gateway.row_insert import RowInsert
 from gateway.store import RequestRecord
 
 log = logging.getLogger("opcgate.ledger")
@@ -56,6 +57,7 @@ class LedgerPart:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._transfers = RowInsert(Transfer.__table__)
 
     def write(self, connection: Connection, group: Sequence[Settlement]) -> None:
         """Move every charge from reserved to spent. A lease that is gone is paid from what is available instead."""
@@ -91,7 +93,8 @@ class LedgerPart:
         ]
         for grant_id, paid in sorted(by_grant.items()):
             connection.execute(SPEND_GRANT, {"grant_id": grant_id, "paid": paid})
-        post(connection, rows)
+        if rows:
+            self._transfers.run(connection, rows)
         if lost:
             log.warning("%d leases were taken back before what they paid was booked", len(lost))
             for settlement, charge in charges:
