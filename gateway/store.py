@@ -30,7 +30,6 @@ from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.pool import StaticPool
 
 from configs.schema import DatabaseSettings
 from gateway.record import Settlement, WriteGroup
@@ -237,20 +236,32 @@ def group_writer(
         make_url(settings.url).set(drivername="sqlite"),
         execution_options={"sqlite_begin": "BEGIN IMMEDIATE"},
         json_serializer=_json,
-        poolclass=StaticPool,
-        pool_reset_on_return=None,  # every use is a transaction that ends
     )
     _prepare_sqlite(plain)
+    opened: list[Connection] = []  # kept from group to group: taking one from the pool costs as much as a commit
 
     def write(group: Sequence[Settlement]) -> None:
-        with _told(parts), plain.begin() as connection:
-            _write_group(connection, requests, parts, group)
+        try:
+            connection = opened[0] if opened else plain.connect()
+            opened[:] = [connection]
+            with _told(parts), connection.begin():
+                _write_group(connection, requests, parts, group)
+        except BaseException:
+            close()
+            raise
+
+    def close() -> None:
+        while opened:
+            opened.pop().close()
 
     async def write_in_thread(group: Sequence[Settlement]) -> None:
         await asyncio.get_running_loop().run_in_executor(thread, write, group)
 
     with ThreadPoolExecutor(1, "records") as thread:
-        yield write_in_thread
+        try:
+            yield write_in_thread
+        finally:
+            thread.submit(close)
     plain.dispose()
 
 
