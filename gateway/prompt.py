@@ -15,7 +15,7 @@ from gateway.errors import InvalidRequest, PromptRefused, ScanFailed
 from gateway.record import RequestEntry
 from gateway.request import CheckedRequest
 from gateway.scanned import Outcome, ScannedTexts
-from gateway.seams import Crossing, crossings
+from gateway.seams import SCANNERS, Crossing, crossings, joins
 from gateway.surfaces.shape import Place
 
 INLINE_CHARS = 4_000
@@ -23,6 +23,12 @@ INLINE_CHARS = 4_000
 
 LOOKED_UP_INLINE_CHARS = 200_000
 """Looking up is a hundred times faster than scanning, but no more than so much is looked up in between."""
+
+INLINE_TEXTS = 1_000
+"""With more texts not even that: each costs a look-up, and another where it joins the next."""
+
+COST_OF_A_TEXT = 64
+"""Characters that take as long to scan as it takes to begin."""
 
 SPLIT_MASK = "***"
 """What stands where a masked value begins that goes on in the next message; there it is left out."""
@@ -76,13 +82,16 @@ class PromptScan:
 
     def is_long(self) -> bool:
         """Whether the scan is better done in a thread."""
-        size = sum(len(place.text) for place in self._places)
+        if len(self._places) > INLINE_TEXTS:
+            return True
+        seams = [join for texts in self._joined for join in joins(texts)]
+        size = sum(_cost(place.text) for place in self._places) + sum(_cost(join.text) for join in seams)
         if INLINE_CHARS < size <= LOOKED_UP_INLINE_CHARS:
-            size = sum(len(place.text) for place in self._places if not self._knows(place))
+            knows, rules = self._scanned.knows, self._pipeline
+            new = [one.text for one in self._places if not knows(rules, one.text, "prompt", one.surface)]
+            new += [one.text for one in seams if not knows(rules, one.text, "prompt", one.surface, SCANNERS)]
+            size = sum(map(_cost, new))
         return size > INLINE_CHARS
-
-    def _knows(self, place: Place) -> bool:
-        return self._scanned.knows(self._pipeline, place.text, "prompt", place.surface)
 
     def run(self) -> ScannedPrompt:
         """Scan, record, mask. Raises PromptRefused, ScanFailed."""
@@ -169,6 +178,10 @@ def without(text: str, cuts: list[Cut]) -> str:
             out += (text[at:start], mask)
         at = max(at, end)
     return "".join(out) + text[at:]
+
+
+def _cost(text: str) -> int:
+    return len(text) + COST_OF_A_TEXT
 
 
 def _mask(place: Place, text: str) -> None:

@@ -77,9 +77,16 @@ class ScannedTexts:
         self._remember(key, outcome)
         return outcome
 
-    def knows(self, pipeline: Pipeline, text: str, direction: Direction, surface: Surface = "text") -> bool:
+    def knows(
+        self,
+        pipeline: Pipeline,
+        text: str,
+        direction: Direction,
+        surface: Surface = "text",
+        only: Collection[str] | None = None,
+    ) -> bool:
         """Whether a text would cost no scan."""
-        return not text or self._key(pipeline, text, direction, surface, None) in self._outcomes
+        return not text or self._key(pipeline, text, direction, surface, only) in self._outcomes
 
     def _key(
         self, pipeline: Pipeline, text: str, direction: Direction, surface: Surface, only: Collection[str] | None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from compliance.pipeline import Pipeline
-from compliance.verdict import Finding
+from compliance.verdict import Finding, Surface
 from gateway.scanned import ScannedTexts
 from gateway.surfaces.shape import Place
 
@@ -32,19 +32,37 @@ class Crossing:
         return self.pieces[-1][0]
 
 
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Where two texts meet: what is scanned there, where in it they meet, and the pieces that it is made of."""
+
+    text: str
+    at: int
+    pieces: tuple[tuple[Place, int, str], ...]
+
+    @property
+    def surface(self) -> Surface:
+        return self.pieces[-1][0].surface
+
+
 def crossings(pipeline: Pipeline, scanned: ScannedTexts, places: Sequence[Place]) -> Iterator[Crossing]:
     """The findings that begin in one of these texts and end in a later one. Raises ScannerError."""
+    for join in joins(places):
+        for finding in scanned.scan(pipeline, join.text, "prompt", join.surface, SCANNERS).findings:
+            if finding.start < join.at < finding.end and finding.type not in NOT_JOINED:
+                yield _crossing(finding, join.pieces)
+
+
+def joins(places: Sequence[Place]) -> Iterator[Join]:
+    """Every place where one of these texts follows others."""
     before: list[tuple[Place, int, str]] = []  # the texts that reach the join, each from an offset on
     for place in places:
         text = place.text
         if not text:
             continue
         if before:
-            head = text[:REACH]
-            tail = "".join(part for _, _, part in before)
-            for finding in scanned.scan(pipeline, tail + head, "prompt", place.surface, SCANNERS).findings:
-                if finding.start < len(tail) < finding.end and finding.type not in NOT_JOINED:
-                    yield _crossing(finding, [*before, (place, 0, head)])
+            head, tail = text[:REACH], "".join(part for _, _, part in before)
+            yield Join(tail + head, len(tail), (*before, (place, 0, head)))
         before = _tail([*before, (place, max(0, len(text) - REACH), text[-REACH:])])
 
 
@@ -60,7 +78,7 @@ def _tail(parts: list[tuple[Place, int, str]]) -> list[tuple[Place, int, str]]:
     return kept
 
 
-def _crossing(finding: Finding, parts: list[tuple[Place, int, str]]) -> Crossing:
+def _crossing(finding: Finding, parts: Sequence[tuple[Place, int, str]]) -> Crossing:
     pieces: list[tuple[Place, int, int]] = []
     at = 0
     for place, start, text in parts:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from compliance.pipeline import Pipeline
 from compliance.verdict import Direction, Surface, Verdict
 from gateway.errors import PromptRefused
-from gateway.prompt import scan_prompt, without
+from gateway.prompt import PromptScan, scan_prompt, without
 from gateway.record import RequestEntry
 from gateway.request import CHAT, CheckedRequest, parse_request
 from gateway.scanned import CLEAN, ENTRY_BYTES, ScannedTexts
@@ -182,3 +182,23 @@ def test_cuts_leave_what_lies_outside_of_them(text: str, data: st.DataObject) ->
     cuts = [(min(span), max(span), "") for span in spans]
     inside = {at for start, end, _ in cuts for at in range(start, end)}
     assert without(text, cuts) == "".join(char for at, char in enumerate(text) if at not in inside)
+
+
+def long(shipped: Pipeline, scanned: ScannedTexts, request: CheckedRequest) -> bool:
+    places = list(request.places())
+    return PromptScan(shipped, scanned, places, request.joined(), entry_of(request)).is_long()
+
+
+def test_many_small_turns_are_as_long_as_what_is_scanned_of_them(shipped: Pipeline) -> None:
+    scanned = ScannedTexts(10_000, 10**7)
+    few, some = chat([("user", "好")] * 5), chat([("user", "好")] * 300)
+    assert not long(shipped, scanned, few)
+    assert long(shipped, scanned, some)
+    assert long(shipped, scanned, chat([("assistant", chr(0x4E00 + at)) for at in range(100)]))
+
+
+async def test_many_small_turns_that_were_scanned_before_are_looked_up(shipped: Pipeline) -> None:
+    scanned, request = ScannedTexts(10_000, 10**7), chat([("user", "好")] * 200)
+    await scan_prompt(shipped, request, entry_of(request), scanned)
+    assert not long(shipped, scanned, request)
+    assert long(shipped, scanned, chat([("user", "好")] * 1001)), "look-ups have an end too"
