@@ -29,6 +29,7 @@ from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFo
 from gateway.files import api as files_api
 from gateway.files.offline import BATCHED, running_offline
 from gateway.files.runner import BatchEndpoint
+from gateway.group_commit import GroupPart, group_writer
 from gateway.guard_client import guard_keys, open_judges
 from gateway.hot_paths import HotPaths
 from gateway.labelling import Labelling
@@ -49,7 +50,7 @@ from gateway.routing.router import Router
 from gateway.routing.sync import NodeSync
 from gateway.rules import Rules
 from gateway.scanned import ScannedTexts
-from gateway.store import GroupPart, group_writer, migrate, open_engine
+from gateway.store import migrate, open_engine
 from gateway.surfaces import moderations as moderation_surface
 from gateway.surfaces.openapi import documented
 from gateway.surfaces.wire import Wire

@@ -1,13 +1,11 @@
 """The tables, and how an engine to them is made. SQLite (WAL) and PostgreSQL alike."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 import orjson
@@ -22,7 +20,6 @@ from sqlalchemy import (
     Integer,
     String,
     Text,
-    create_engine,
     event,
     exc,
 )
@@ -32,8 +29,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from configs.schema import DatabaseSettings
-from gateway.record import Settlement, WriteGroup
-from gateway.row_insert import RowInsert
 
 T = TypeVar("T")
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
@@ -142,8 +137,8 @@ def open_engine(settings: DatabaseSettings) -> AsyncEngine:
         )
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(url, execution_options=options, json_serializer=_json)
-    _prepare_sqlite(engine.sync_engine)
+    engine = create_async_engine(url, execution_options=options, json_serializer=json_of)
+    prepare_sqlite(engine.sync_engine)
     return engine
 
 
@@ -165,7 +160,7 @@ async def in_time(engine: AsyncEngine) -> AsyncIterator[None]:
         raise exc.TimeoutError("the database does not answer") from error
 
 
-def _json(value: Any) -> str:
+def json_of(value: Any) -> str:
     """JSON of a column, three times as fast as the standard library's."""
     return orjson.dumps(value).decode()
 
@@ -183,7 +178,8 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def prepare_sqlite(engine: Engine) -> None:
+    """Let an engine to SQLite begin its transactions itself, in WAL mode."""
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
 
@@ -198,103 +194,6 @@ def _set_pragmas(connection: Any, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
-
-
-class GroupPart(Protocol):
-    """What writes its share of a group of settlements into the group's transaction.
-
-    `write` is called in another thread than the event loop's; after it exactly one of the other two is.
-    """
-
-    def write(self, connection: Connection, group: Sequence[Settlement]) -> None:
-        """Write; raise to roll the whole group back."""
-        ...
-
-    def committed(self) -> None:
-        """The group is in the database."""
-        ...
-
-    def rolled_back(self) -> None:
-        """Nothing of the group is in the database, as far as is known."""
-        ...
-
-
-@contextmanager
-def group_writer(
-    settings: DatabaseSettings, engine: AsyncEngine, parts: Sequence[GroupPart] = ()
-) -> Iterator[WriteGroup]:
-    """A function that commits a group of settlements in one transaction: request rows, then each part's share.
-
-    SQLite is written from one thread of its own: SQLAlchemy's async layer would change threads at every
-    statement, which costs more than the insert.
-    """
-    requests = RowInsert(RequestRecord.__table__)
-    if engine.dialect.name != "sqlite":
-        yield partial(_write_async, engine, requests, parts)
-        return
-    plain = create_engine(
-        make_url(settings.url).set(drivername="sqlite"),
-        execution_options={"sqlite_begin": "BEGIN IMMEDIATE"},
-        json_serializer=_json,
-    )
-    _prepare_sqlite(plain)
-    opened: list[Connection] = []  # kept from group to group: taking one from the pool costs as much as a commit
-
-    def write(group: Sequence[Settlement]) -> None:
-        try:
-            connection = opened[0] if opened else plain.connect()
-            opened[:] = [connection]
-            with _told(parts), connection.begin():
-                _write_group(connection, requests, parts, group)
-        except BaseException:
-            close()
-            raise
-
-    def close() -> None:
-        while opened:
-            opened.pop().close()
-
-    async def write_in_thread(group: Sequence[Settlement]) -> None:
-        await asyncio.get_running_loop().run_in_executor(thread, write, group)
-
-    with ThreadPoolExecutor(1, "records") as thread:
-        try:
-            yield write_in_thread
-        finally:
-            thread.submit(close)
-    plain.dispose()
-
-
-async def _write_async(
-    engine: AsyncEngine, requests: RowInsert, parts: Sequence[GroupPart], group: Sequence[Settlement]
-) -> None:
-    with _told(parts):
-        async with in_time(engine), engine.begin() as connection:
-            await connection.run_sync(_write_group, requests, parts, group)
-
-
-def _write_group(
-    connection: Connection, requests: RowInsert, parts: Sequence[GroupPart], group: Sequence[Settlement]
-) -> None:
-    requests.run(connection, [one.row for one in group])
-    for one in group:
-        for statement in one.statements:
-            connection.execute(statement)
-    for part in parts:
-        part.write(connection, group)
-
-
-@contextmanager
-def _told(parts: Sequence[GroupPart]) -> Iterator[None]:
-    """Tell every part how the transaction ended."""
-    try:
-        yield
-    except BaseException:
-        for part in parts:
-            part.rolled_back()
-        raise
-    for part in parts:
-        part.committed()
 
 
 async def migrate(settings: DatabaseSettings) -> None:

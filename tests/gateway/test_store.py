@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from configs.schema import DatabaseSettings
 from gateway.errors import Unauthorized
+from gateway.group_commit import group_writer
 from gateway.record import Recorder, RequestEntry, Settlement
-from gateway.store import ApiKey, RequestRecord, group_writer
+from gateway.store import ApiKey, RequestRecord
 from gateway.tenants.agreements import agree, list_agreements, withdraw
 from gateway.tenants.keys import KeyRing, create_key, list_keys, place_label, revoke_key
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from configs.schema import DatabaseSettings, ModelSettings, SourceSettings
 from configs.sections.ledger import LedgerSettings
 from configs.sections.workers import WorkerSettings
+from gateway.group_commit import group_writer
 from gateway.ledger.hold import Hold
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.postings import NewGrant, create_grant
@@ -20,7 +21,7 @@ from gateway.ledger.tables import Grant, Transfer
 from gateway.ledger.upkeep import Upkeep
 from gateway.ledger.verify import Problem, verify
 from gateway.record import RequestEntry, Settlement
-from gateway.store import group_writer, writing
+from gateway.store import writing
 from gateway.tenants.keys import Caller
 from gateway.tokens import TokenCounter, TokenEstimate
 from gateway.workers.worker import Worker, WorkerRow

@@ -9,8 +9,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from configs.schema import DatabaseSettings
+from gateway.group_commit import group_writer
 from gateway.record import Recorder, RequestEntry, Settlement
-from gateway.store import RequestRecord, group_writer
+from gateway.store import RequestRecord
 from gateway.telemetry.statistics_tables import FindingSum, RequestSum
 from gateway.telemetry.sums import DailySums
 from tests.gateway.tenants.conftest import Site
