@@ -13,7 +13,8 @@ from typing import NamedTuple
 from compliance.chartable import CharTable, collapsed
 from compliance.keywords.foldings import Folding
 from compliance.keywords.pinyin import read_aloud
-from compliance.keywords.variants import choices, has_number, splits
+from compliance.keywords.heads import heads_of, plain_heads
+from compliance.keywords.variants import choices, has_number, latin, splits
 
 SIGNS = 3
 LETTERS = 6
@@ -31,13 +32,15 @@ class Beginnings(NamedTuple):
     """What all ways of one term begin with. Where it says more than any way has, that costs a little and harms nothing.
 
     `patterns`: in the view. `lead`: the longest run of equal characters that one begins with. `letters`: the first two
-    characters, as they are written. `longest`: no way has more characters.
+    characters, as they are written. `longest`: no way has more characters. `heads`: see `heads.py`; None where
+    the ways have to be asked.
     """
 
     patterns: Iterable[str]
     lead: int
     letters: Iterable[str]
     longest: int
+    heads: Iterable[str] | None = None
 
 
 BeginningsOf = Callable[[str, str, int], Beginnings | None]
@@ -137,6 +140,7 @@ class LatinBeginnings:
     """Of a term with characters in pinyin or as initials."""
 
     def __init__(self, table: CharTable) -> None:
+        self._chars = table
         self._table = table.entries
         self._seen: dict[str, str] = {}
 
@@ -151,7 +155,14 @@ class LatinBeginnings:
         texts = ["".join(pick(flat)) for pick in pickers]
         written = (*term[:2], *syllables[:2], *[syllable[0] for syllable in syllables[:2]])
         letters = {"".join(pick(written))[:2] for pick in firsts}
-        return _beginnings(texts, len(term) <= LETTERS, letters, sum(map(len, syllables)))
+        made = _beginnings(texts, len(term) <= LETTERS, letters, sum(map(len, syllables)))
+        if made is None:
+            return None
+        plain = len(spoken) == len(term) and min(seen) >= _CHINESE
+        return made._replace(heads=plain_heads(syllables, allowed) if plain else self._heads(term, allowed))
+
+    def _heads(self, term: str, allowed: int) -> set[str]:
+        return heads_of(latin(term, Folding(allowed)), self._chars)
 
     def _of(self, syllable: str) -> str:
         seen = self._seen.get(syllable)

@@ -48,7 +48,9 @@ class Patterns:
         self._owners = array("I", chain.from_iterable(entries))
         self._first_owner = array("I", accumulate(map(len, entries), initial=0))
         self.ways_of = lru_cache(_TERMS_REMEMBERED)(ways_of)
-        self._view = view
+        self._seen_of = lru_cache(_TERMS_REMEMBERED)(
+            lambda entry: tuple([view(way.text) for way in self.ways_of(entry)])
+        )
         self.find = ahocorasick_rs.AhoCorasick(self._texts, store_patterns=False).find_matches_as_indexes
         first_two = {text[:2] for text in self._texts}
         self.starts = frozenset(first_two | {text[0] for text in first_two})
@@ -66,14 +68,20 @@ class Patterns:
             if found is not None:
                 yield end, found
 
-    def begun(self, seen: str) -> Iterator[Way]:
-        """The ways of which a view has more than `seen`, which they begin with, or just that."""
+    def begun(self, seen: str) -> Iterator[int]:
+        """The entries with a way of which a view may have more than `seen`, which it begins with, or just that."""
+        told: set[int] = set()
         for number in self._begun(seen):
-            for size, ways in self._known.get(number) or self._make(number):
-                if size >= len(seen):
-                    for text, those in ways.items():
-                        if text.startswith(seen):
-                            yield from those
+            for entry in self._owners_of(number):
+                if entry not in told:
+                    told.add(entry)
+                    yield entry
+
+    def going_on(self, entry: int, seen: str) -> Iterator[Way]:
+        """The ways of an entry of which a view has more than `seen`, which they begin with, or just that."""
+        for which, text in enumerate(self._seen_of(entry)):
+            if text.startswith(seen):
+                yield Way(entry, which)
 
     def begins_with(self, seen: str) -> bool:
         """Whether a way may begin with what the view has of a text."""
@@ -94,11 +102,14 @@ class Patterns:
             self._known.clear()
             self._ways_known = 0
         sizes: dict[int, dict[str, list[Way]]] = {}
-        for entry in self._owners[self._first_owner[number] : self._first_owner[number + 1]]:
-            for which, way in enumerate(self.ways_of(entry)):
-                seen = self._view(way.text)
-                if cut(seen) == self._texts[number]:
+        pattern = self._texts[number]
+        for entry in self._owners_of(number):
+            for which, seen in enumerate(self._seen_of(entry)):
+                if seen.startswith(pattern) and cut(seen) == pattern:
                     sizes.setdefault(len(seen), {}).setdefault(seen, []).append(Way(entry, which))
                     self._ways_known += 1
         self._known[number] = made = tuple(sorted(sizes.items()))
         return made
+
+    def _owners_of(self, number: int) -> "array[int]":
+        return self._owners[self._first_owner[number] : self._first_owner[number + 1]]

@@ -3,13 +3,15 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
+from operator import ne
 from typing import NamedTuple
 
 from compliance.chartable import CharTable, collapsed
 from compliance.keywords.beginnings import Beginnings, BeginningsOf, cut, run_length
 from compliance.keywords.excuses import inside_word
-from compliance.keywords.foldings import MAX_EXTRA, Folding
+from compliance.keywords.foldings import HARD, MAX_EXTRA, MAX_GAP, Folding
+from compliance.keywords.heads import CHINESE, Heads, heads_of
 from compliance.keywords.patterns import Patterns, Way
 from compliance.keywords.spelling import UNFINISHED, Alphabet, Spelling
 from compliance.keywords.variants import Variant
@@ -75,16 +77,25 @@ class View:
         self._lead = 1
         self._longest = 0
         self._loose = False
-        owners = self._gather(entries, ways_of, beginnings_of)
+        heads: list[tuple[str, int]] = []
+        self._leading_runs: defaultdict[str, list[int]] = defaultdict(list)
+        self._parting: set[int] = set()
+        owners = self._gather(entries, ways_of, beginnings_of, heads)
         self._patterns = Patterns(owners, ways_of, self.view)
         self.find = self._patterns.find
         self.starts = self._patterns.starts
         self._spellings: dict[Way, Spelling] = {}
+        meanings = alphabet.meanings
+        self._heads = Heads(heads, meanings) if meanings is not None else None
 
     def _gather(
-        self, entries: Iterable[int], ways_of: Callable[[int], tuple[Variant, ...]], beginnings_of: BeginningsOf
+        self,
+        entries: Iterable[int],
+        ways_of: Callable[[int], tuple[Variant, ...]],
+        beginnings_of: BeginningsOf,
+        heads: list[tuple[str, int]],
     ) -> dict[str, tuple[int, ...]]:
-        """The patterns and whose they are."""
+        """The patterns and whose they are; `heads` takes the heads."""
         owners: dict[str, tuple[int, ...]] = {}
         begun: defaultdict[str, int] = defaultdict(int)
         entries_of = self.table.entries
@@ -93,15 +104,22 @@ class View:
             term, foldings, bounded, _ = self._terms[entry]
             allowed = int(foldings)
             made = beginnings_of(term, term.translate(entries_of), allowed)
-            patterns, lead, letters, longest = self._of_all(ways_of(entry)) if made is None else made
+            patterns, lead, letters, longest, begun_in_letters = self._of_all(ways_of(entry)) if made is None else made
+            if begun_in_letters is None and self.alphabet.meanings is not None:
+                begun_in_letters = self._heads_of(patterns, ways_of, entry)
+            heads += [(head, entry) for head in begun_in_letters or ()]
+            if not term.isalnum() and (not HARD.isdisjoint(term) or len(term) > MAX_GAP):
+                self._parting.add(entry)
             for pattern in patterns if heard_as is None else map(heard_as, patterns):
                 owners[pattern] = (*owners[pattern], entry) if pattern in owners else (entry,)
             for one in letters:
                 begun[one] |= allowed
             if not bounded:
                 self._loose = True
-            if lead > self._lead:
-                self._lead = lead
+            if lead > 1:
+                for first in {self.view(pattern[0]) for pattern in patterns}:
+                    self._leading_runs[first].append(entry)
+                self._lead = max(lead, self._lead)
             if longest > self._longest:
                 self._longest = longest
         for one, allowed in list(begun.items()):
@@ -117,6 +135,10 @@ class View:
             {"".join(filter(self.alphabet.of, way.text))[:2] for way in ways},
             max((len(way.text) for way in ways), default=0),
         )
+
+    def _heads_of(self, patterns: Iterable[str], ways_of: Callable[[int], tuple[Variant, ...]], entry: int) -> set[str]:
+        in_letters = any(pattern < CHINESE for pattern in patterns)
+        return heads_of(ways_of(entry), self.table) if in_letters else set()
 
     def view(self, text: str) -> str:
         """What the view has of a text."""
@@ -184,17 +206,71 @@ class View:
         pattern = self.view(beginning)
         if pattern[:2] not in self.starts or not self.begins_with(pattern):
             return False
-        if not self._is_begun(beginning) or self._first_run(beginning) > self._lead:
+        run = self._first_run(beginning)
+        if run > self._lead or not self._is_begun(beginning):
             return False
         tried = 0
-        for way in self._patterns.begun(pattern):
-            if way.entry in excused:
+        for entry in self._may_go_on(beginning, pattern, run):
+            if entry in excused:
                 continue
-            read = self.alphabet.read(beginning, 0, self._spellings.get(way) or self._spell(way))
-            tried += 1
-            if (read is not None and read[0] == UNFINISHED) or tried > MOST_TRIED:
-                return True
+            for way in self._patterns.going_on(entry, pattern):
+                read = self.alphabet.read(beginning, 0, self._spellings.get(way) or self._spell(way))
+                tried += 1
+                if (read is not None and read[0] == UNFINISHED) or tried > MOST_TRIED:
+                    return True
         return False
+
+    def _may_go_on(self, beginning: str, pattern: str, run: int) -> Iterable[int]:
+        """The entries that may have a way that goes on from a beginning, which begins with a run of equal characters.
+
+        What few of them can have is told first, since their ways have to be made to know more.
+        """
+        entries: Iterable[int]
+        if self._heads is not None and max(pattern) < CHINESE:
+            found = self._heads.going_on(beginning, self.alphabet.of)
+            entries = (entry for entry, used in found if not used & ~int(self._terms[entry].foldings))
+        elif run > 1:
+            entries = self._leading_runs.get(pattern[0], ())
+        else:
+            entries = self._patterns.begun(pattern)
+            if self.only_if is not None:
+                entries = self._with_signs(pattern, entries)
+            elif self.heard_as is not None:
+                entries = self._enough_alike(beginning, entries)
+        if beginning.isalnum() or not self._is_parted(beginning):
+            return entries
+        return (entry for entry in entries if entry in self._parting)
+
+    def _with_signs(self, pattern: str, entries: Iterable[int]) -> Iterator[int]:
+        """The entries that a pattern's characters before its first letter are of: none of those is in Latin letters."""
+        signs = "".join(takewhile(lambda char: char >= CHINESE, pattern))
+        return (entry for entry in entries if self.view(self._terms[entry].text).startswith(signs))
+
+    def _enough_alike(self, beginning: str, entries: Iterable[int]) -> Iterable[int]:
+        """The entries of which enough characters are not only heard but written in a beginning."""
+        written = self.skeleton(beginning)
+        if len(written) != sum(1 for char in beginning if self.alphabet.of(char)):
+            return entries
+        terms = ((entry, self._terms[entry].text.translate(self.table.entries)) for entry in entries)
+        return (entry for entry, term in terms if sum(map(ne, term, written)) <= len(term) // 2)
+
+    def _is_parted(self, beginning: str) -> bool:
+        """Whether a gap is too long, or ends a phrase where others don't: only its own marks let a term have that."""
+        joined = hard = False
+        previous = ""
+        gap = 0
+        for char in beginning:
+            seen = self.alphabet.of(char)
+            if seen:
+                joined = joined or (not gap and previous not in ("", seen))
+                previous = seen
+                gap = 0
+            else:
+                hard = hard or char in HARD
+                gap += 1
+                if gap > MAX_GAP:
+                    return True
+        return joined and hard
 
     def begins_with(self, seen: str) -> bool:
         """Whether some pattern begins with what the view has of a text."""
