@@ -9,6 +9,7 @@ from functools import partial
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -65,6 +66,8 @@ from gateway.workers.worker import Worker
 from models.catalog import Catalog, ServedModel
 
 log = logging.getLogger("opcgate.app")
+ZERO_CHARACTERS = ("22021", "22P05")
+"""What PostgreSQL answers to zero characters, in text and in JSON: it keeps none."""
 
 
 def build_app(
@@ -117,7 +120,7 @@ def build_app(
         app.include_router(router, prefix=PREFIX)
     document.install(app, partial(documented, surfaces=SURFACES))
     app.add_middleware(HotPaths, paths=hot)
-    for kind in (GatewayError, RequestValidationError, HTTPException, Exception):
+    for kind in (GatewayError, RequestValidationError, HTTPException, DBAPIError, Exception):
         app.add_exception_handler(kind, _error_response)
     return app
 
@@ -240,5 +243,7 @@ def _as_gateway_error(request: Request, error: Exception) -> GatewayError:
         return MethodNotAllowed(f"{request.method} isn't allowed on {request.url.path[:200]}. 不支持该方法。")
     if isinstance(error, HTTPException) and error.status_code == 400:
         return InvalidRequest("The body isn't JSON in UTF-8; send it so. 请求体须为 UTF-8 编码的 JSON。", param="body")
+    if isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in ZERO_CHARACTERS:
+        return InvalidRequest("The body holds a zero character, which can't be stored; leave it out. 请删去空字符。")
     log.error("unexpected error on %s", request.url.path, exc_info=error)
     return GatewayError("Something went wrong here. 服务内部错误。")

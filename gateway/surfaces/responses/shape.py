@@ -195,6 +195,11 @@ def _check_item(item: Json, where: str) -> None:
                 f"Field '{where}.{name}' doesn't belong to an item of type '{kind}'; leave it out. 不应含此字段。",
                 param=f"{where}.{name}",
             )
+    if kind == "reasoning" and isinstance(item.get("content"), str):
+        raise InvalidRequest(
+            f"Field '{where}.content' must be a list of parts of type 'reasoning_text'. content 须为列表。",
+            param=f"{where}.content",
+        )
     for name in ("content", "output", "summary"):
         for number, part in enumerate(_parts(item.get(name))):
             _check_part(part, f"{where}.{name}.{number}")
