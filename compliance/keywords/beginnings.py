@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from compliance.chartable import CharTable, collapsed
 from compliance.keywords.foldings import Folding
-from compliance.keywords.pinyin import read_aloud
 from compliance.keywords.heads import heads_of, plain_heads
+from compliance.keywords.pinyin import read_aloud
 from compliance.keywords.variants import choices, has_number, latin, splits
 
 SIGNS = 3

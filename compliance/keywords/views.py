@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice, pairwise, takewhile
+from itertools import islice, takewhile
 from operator import ne
 from typing import NamedTuple
 
@@ -229,14 +229,14 @@ class View:
         if self._heads is not None and max(pattern) < CHINESE:
             found = self._heads.going_on(beginning, self.alphabet.of)
             entries = (entry for entry, used in found if not used & ~int(self._terms[entry].foldings))
-        elif run > 1:
+        elif run > 1 and self.heard_as is None:
             entries = self._leading_runs.get(pattern[0], ())
         else:
             entries = self._patterns.begun(pattern)
             if self.only_if is not None:
                 entries = self._with_signs(pattern, entries)
             elif self.heard_as is not None:
-                entries = self._enough_alike(beginning, entries)
+                entries = self._enough_alike(beginning, entries) if run == 1 else self._alike_twice(beginning, entries)
         if beginning.isalnum() or not self._is_parted(beginning):
             return entries
         return (entry for entry in entries if entry in self._parting)
@@ -253,6 +253,15 @@ class View:
             return entries
         terms = ((entry, self._terms[entry].text.translate(self.table.entries)) for entry in entries)
         return (entry for entry, term in terms if sum(map(ne, term, written)) <= len(term) // 2)
+
+    def _alike_twice(self, beginning: str, entries: Iterable[int]) -> Iterator[int]:
+        """The entries whose first two characters may be what a beginning has twice."""
+        of, between = self.alphabet.of, self.alphabet.between
+        second = next(islice(filter(of, beginning), 1, None))
+        for entry in entries:
+            letters = [char for char in self._terms[entry].text if of(char)]
+            if of(letters[0]) == of(letters[1]) or between(second, letters[1]) is not None:
+                yield entry
 
     def _is_parted(self, beginning: str) -> bool:
         """Whether a gap is too long, or ends a phrase where others don't: only its own marks let a term have that."""
