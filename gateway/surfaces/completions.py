@@ -1,8 +1,10 @@
 """`/v1/completions`: its request model and the places of text in a prompt."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator
+from pydantic_core import PydanticCustomError
 
 from compliance.guards.turns import Turn, Turns, prompt_turns
 from gateway.surfaces.shape import Generation, Json, Place, field_strings
@@ -10,6 +12,8 @@ from gateway.surfaces.shape import Generation, Json, Place, field_strings
 ENDPOINT = "completions"
 PATH = "/v1/completions"
 TEXT_FIELDS = ("text",)
+MOST_PROMPTS = 128
+"""Prompts at once: a node works on all of them, and the queue before it counts requests."""
 
 
 class CompletionRequest(Generation):
@@ -20,6 +24,13 @@ class CompletionRequest(Generation):
     echo: StrictBool | None = None
     logprobs: StrictInt | None = Field(None, ge=0)
     best_of: StrictInt | None = Field(None, ge=1)
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _not_too_many(cls, value: Any) -> Any:
+        if isinstance(value, list) and len(value) > MOST_PROMPTS:
+            raise PydanticCustomError("too_many", "at most 128 prompts at once; send several requests")
+        return value
 
 
 def prompt_places(body: Json) -> Iterator[Place]:
