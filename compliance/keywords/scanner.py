@@ -58,6 +58,7 @@ class KeywordScan:
         self._entries = scanner.terms.entries
         self._views = scanner.terms.views
         self._may_begin = scanner.terms.may_begin
+        self._known_of = scanner.terms.known_of
         self._plain = scanner.terms.plain
         self._loose = scanner.terms.loose
         self._repeating = scanner.terms.repeating
@@ -171,14 +172,17 @@ class KeywordScan:
         """Where what reaches the end of the window may become a term; `aligned` views soon tell where none begins."""
         size = len(window)
         alive: list[int] = []
+        known_of = self._known_of
         for start in (*self._alive, *(range(seen, size) if size - seen <= FEW else self._likely(window, seen))):
-            if aligned and not _may_begin_here(aligned, start - first):
-                continue
-            if window[start] < "\u2e80" and self._inside_word(window, start):
-                continue
             beginning = window[start:]
+            known = known_of(beginning)
+            if known is False:
+                continue
+            views = _views_here(aligned, start - first) if aligned and known is None else self._views
+            if not views or (window[start] < "\u2e80" and self._inside_word(window, start)):
+                continue
             doubtful = beginning in self._doubtful
-            if self._begins_term(window, start, beginning) if doubtful else self._may_begin(beginning):
+            if self._begins_term(window, start, beginning) if doubtful else self._may_begin(beginning, views):
                 alive.append(start)
         return alive
 
@@ -203,7 +207,7 @@ class KeywordScan:
     def _begins_term(self, window: str, start: int, beginning: str) -> bool:
         """Whether a doubtful beginning may become a term that the text before it does not excuse."""
         if self._is_needed(window, start, beginning):
-            return self._may_begin(beginning)
+            return self._may_begin(beginning, self._views)
         excused = frozenset(term.index for term in self._doubtful[beginning])
         return any(view.may_begin(beginning, excused) for view in self._views)
 
@@ -216,12 +220,13 @@ class KeywordScan:
         self._open = [one._replace(start=one.start - count, end=one.end - count) for one in self._open]
 
 
-def _may_begin_here(looks: Sequence[tuple[View, str]], at: int) -> bool:
-    """Whether in some view a pattern begins like the text from `at` on: the first two characters settle most places."""
-    for view, text in looks:
-        if text[at : at + 2] in view.starts and (len(text) - at < 3 or view.begins_with(text[at:])):
-            return True
-    return False
+def _views_here(looks: Sequence[tuple[View, str]], at: int) -> list[View]:
+    """The views in which a pattern begins like the text from `at` on: the first two characters settle most places."""
+    return [
+        view
+        for view, text in looks
+        if text[at : at + 2] in view.starts and (len(text) - at < 3 or view.begins_with(text[at:]))
+    ]
 
 
 def _run_start(window: str, start: int) -> int:

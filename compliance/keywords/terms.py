@@ -73,16 +73,20 @@ class CompiledTerms:
         self._texts = sorted(entry.text for entry in live)
         self.views = [view for view in self._views(live, wanted, tables) if view]
         self._beginnings: dict[str, bool] = {}
+        self.known_of = self._beginnings.get
         longest_excuse = max((len(x.word) for e in live for x in e.excuses), default=0)
         self.reach = 2 + MAX_REPEATS + longest_excuse + min(longest_excuse * MAX_GAP, MAX_EXTRA)
 
-    def may_begin(self, beginning: str) -> bool:
-        """Whether more text can make a term out of a beginning; texts repeat themselves, so answers are kept."""
+    def may_begin(self, beginning: str, views: Sequence[View]) -> bool:
+        """Whether more text can make a term out of a beginning; texts repeat themselves, so answers are kept.
+
+        `views`: the only ones in which a pattern begins like it; a caller that has not looked names all.
+        """
         known = self._beginnings.get(beginning)
         if known is None:
             if len(self._beginnings) >= MOST_REMEMBERED:
                 self._beginnings.clear()
-            known = self._begins_with(beginning) or any(view.may_begin(beginning) for view in self.views)
+            known = self._begins_with(beginning) or any(view.may_begin(beginning) for view in views)
             if len(beginning) <= MAX_REMEMBERED_SIZE:
                 self._beginnings[beginning] = known
         return known

@@ -194,7 +194,8 @@ class View:
             self._spellings.clear()
         term = self._terms[way.entry]
         size = sum(1 for char in term.text if self.alphabet.of(char))
-        written = self._patterns.ways_of(way.entry)[way.number]
+        itself = self.only_if is None and way.number == 0
+        written = Variant(term.text, 0, Folding.none) if itself else self._patterns.ways_of(way.entry)[way.number]
         made = self.alphabet.spell(written.text, way.entry, term.foldings, written.used, written.borders, size)
         self._spellings[way] = made
         return made
@@ -213,12 +214,18 @@ class View:
         for entry in self._may_go_on(beginning, pattern, run):
             if entry in excused:
                 continue
-            for way in self._patterns.going_on(entry, pattern):
+            for way in self._going_on(entry, pattern):
                 read = self.alphabet.read(beginning, 0, self._spellings.get(way) or self._spell(way))
                 tried += 1
                 if (read is not None and read[0] == UNFINISHED) or tried > MOST_TRIED:
                     return True
         return False
+
+    def _going_on(self, entry: int, pattern: str) -> Iterator[Way]:
+        """The ways of an entry that a view has so; the term itself first, the others only where that does not do."""
+        if self.only_if is None and self.view(self._terms[entry].text).startswith(pattern):
+            yield Way(entry, 0)
+        yield from self._patterns.going_on(entry, pattern)
 
     def _may_go_on(self, beginning: str, pattern: str, run: int) -> Iterable[int]:
         """The entries that may have a way that goes on from a beginning, which begins with a run of equal characters.
@@ -237,9 +244,13 @@ class View:
                 entries = self._with_signs(pattern, entries)
             elif self.heard_as is not None:
                 entries = self._enough_alike(beginning, entries) if run == 1 else self._alike_twice(beginning, entries)
-        if beginning.isalnum() or not self._is_parted(beginning):
+        if beginning.isalnum():
             return entries
-        return (entry for entry in entries if entry in self._parting)
+        if self._is_parted(beginning):
+            return (entry for entry in entries if entry in self._parting)
+        if HARD.isdisjoint(beginning):
+            return entries
+        return (entry for entry in entries if len(self._terms[entry].text) >= 3)  # shorter ones are never parted so
 
     def _with_signs(self, pattern: str, entries: Iterable[int]) -> Iterator[int]:
         """The entries that a pattern's characters before its first letter are of: none of those is in Latin letters."""
