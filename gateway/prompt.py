@@ -7,6 +7,7 @@ one go (a user's turns, the parts of a message) are also scanned where they join
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from compliance.pipeline import Pipeline
 from compliance.pseudonyms import Pseudonyms
@@ -26,6 +27,9 @@ LOOKED_UP_INLINE_CHARS = 200_000
 
 INLINE_TEXTS = 1_000
 """With more texts not even that: each costs a look-up, and another where it joins the next."""
+
+MOST_TEXTS = 20_000
+"""More in one request are refused: the smallest of them takes longer to scan than to send."""
 
 COST_OF_A_TEXT = 64
 """Characters that take as long to scan as it takes to begin."""
@@ -54,9 +58,15 @@ async def scan_prompt(
 ) -> ScannedPrompt:
     """Scan all text of a prompt and put masked text in its place.
 
-    Raises PromptRefused when a span is blocked and ScanFailed when a scanner fails.
+    Raises PromptRefused when a span is blocked, ScanFailed when a scanner fails, InvalidRequest for too many texts.
     """
-    scan = PromptScan(pipeline, scanned, list(request.places()), request.joined(), entry)
+    places = list(islice(request.places(), MOST_TEXTS + 1))
+    if len(places) > MOST_TEXTS:
+        raise InvalidRequest(
+            f"The request holds more than {MOST_TEXTS} texts (messages, parts, names and values of schemas); send "
+            f"fewer. 请求中的文本超过 {MOST_TEXTS} 段。"
+        )
+    scan = PromptScan(pipeline, scanned, places, request.joined(), entry)
     return await asyncio.to_thread(scan.run) if scan.is_long() else scan.run()
 
 

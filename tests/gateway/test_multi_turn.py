@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from compliance.pipeline import Pipeline
 from compliance.verdict import Direction, Surface, Verdict
-from gateway.errors import PromptRefused
+from gateway.errors import InvalidRequest, PromptRefused
 from gateway.prompt import PromptScan, scan_prompt, without
 from gateway.record import RequestEntry
 from gateway.request import CHAT, CheckedRequest, parse_request
@@ -202,3 +202,11 @@ async def test_many_small_turns_that_were_scanned_before_are_looked_up(shipped: 
     await scan_prompt(shipped, request, entry_of(request), scanned)
     assert not long(shipped, scanned, request)
     assert long(shipped, scanned, chat([("user", "好")] * 1001)), "look-ups have an end too"
+
+
+async def test_texts_without_end_are_refused(shipped: Pipeline) -> None:
+    schema = {"type": "object", "properties": {f"p{at}": {} for at in range(20_000)}}
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "response_format": schema}
+    request = parse_request(CHAT, orjson.dumps(body), max_choices=1)
+    with pytest.raises(InvalidRequest, match="more than 20000 texts"):
+        await scan_prompt(shipped, request, entry_of(request), ScannedTexts(10, 10**6))
