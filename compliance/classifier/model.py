@@ -11,6 +11,7 @@ import ahocorasick_rs
 import numpy as np
 
 from compliance.classifier.artefact import Artefact, Floats, read_artefact
+from compliance.classifier.bound import HarmBound
 from compliance.sentences import MAX_SENTENCE, sentence_ends
 from compliance.unicode import fold
 
@@ -29,6 +30,7 @@ class RiskClassifier:
         self._bias = (artefact.bias[:-1] - artefact.bias[-1]).astype(np.float64)
         self._threshold = artefact.threshold
         self._lowest_odds = float(np.exp(artefact.threshold.min()))
+        self._bound = HarmBound(self._weights, self._bias, float(artefact.threshold.min()))
         self._slope = float(artefact.slope[0])
         self._find = ahocorasick_rs.AhoCorasick(artefact.features).find_matches_as_indexes
         guarding = np.flatnonzero(artefact.gate)
@@ -56,7 +58,7 @@ class RiskClassifier:
 
     def harm(self, folded: str) -> float:
         """The log-odds that a folded sentence carries some risk, gate or no gate."""
-        return float(np.log(self._odds(folded).sum()))
+        return float(np.log(self._odds(self._hits(folded)).sum()))
 
     def scores(self, text: str) -> dict[str, float]:
         """Scores from 0 to 1 of all risks, gate or no gate; of several sentences each risk's highest.
@@ -67,7 +69,7 @@ class RiskClassifier:
         best = np.zeros(len(self.risks))
         start = 0
         for end in sentence_ends(folded) or [0]:
-            best = np.maximum(best, self._scores(self._odds(folded[start:end])))
+            best = np.maximum(best, self._scores(self._odds(self._hits(folded[start:end]))))
             start = end
         return dict(zip(self.risks, best.tolist(), strict=True))
 
@@ -79,7 +81,10 @@ class RiskClassifier:
         return sorted(best.items(), key=lambda found: (-found[1], found[0]))
 
     def _judge_behind_gate(self, sentence: str) -> list[tuple[str, float]]:
-        odds = self._odds(sentence)
+        hits = self._hits(sentence)
+        if not self._bound.may_reach(hits):
+            return []
+        odds = self._odds(hits)
         harm = float(np.add.reduce(odds))
         if harm < self._lowest_odds or np.log(harm) < self._threshold[int(odds.argmax())]:
             return []
@@ -87,9 +92,11 @@ class RiskClassifier:
         found = np.flatnonzero(scores >= NEXT * scores.max())
         return [(self.risks[i], float(scores[i])) for i in sorted(found, key=lambda i: (-scores[i], i))]
 
-    def _odds(self, folded: str) -> Floats:
+    def _hits(self, folded: str) -> set[int]:
+        return {index for index, _, _ in self._find(folded, overlapping=True)}
+
+    def _odds(self, hits: set[int]) -> Floats:
         """How much more probable each risk is than harmless text."""
-        hits = {index for index, _, _ in self._find(folded, overlapping=True)}
         rows = self._weights.take(np.fromiter(hits, np.intp, len(hits)), 0)
         odds: Floats = np.exp(np.minimum(np.add.reduce(rows, 0) + self._bias, 500.0))
         return odds
