@@ -4,11 +4,11 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, takewhile
-from operator import ne
 from typing import NamedTuple
 
 from compliance.chartable import CharTable, collapsed
 from compliance.keywords.beginnings import Beginnings, BeginningsOf, cut, run_length
+from compliance.keywords.candidates import alike_twice, enough_alike, is_parted, leading_signs
 from compliance.keywords.excuses import inside_word
 from compliance.keywords.foldings import HARD, MAX_EXTRA, MAX_GAP, Folding
 from compliance.keywords.heads import CHINESE, Heads, heads_of
@@ -241,56 +241,18 @@ class View:
         else:
             entries = self._patterns.begun(pattern)
             if self.only_if is not None:
-                entries = self._with_signs(pattern, entries)
+                signs = leading_signs(pattern)
+                entries = (one for one in entries if self.view(self._terms[one].text).startswith(signs))
             elif self.heard_as is not None:
-                entries = self._enough_alike(beginning, entries) if run == 1 else self._alike_twice(beginning, entries)
+                fits = (alike_twice if run > 1 else enough_alike)(self.alphabet, beginning)
+                entries = (one for one in entries if fits(self._terms[one].text))
         if beginning.isalnum():
             return entries
-        if self._is_parted(beginning):
+        if is_parted(self.alphabet, beginning):
             return (entry for entry in entries if entry in self._parting)
         if HARD.isdisjoint(beginning):
             return entries
         return (entry for entry in entries if len(self._terms[entry].text) >= 3)  # shorter ones are never parted so
-
-    def _with_signs(self, pattern: str, entries: Iterable[int]) -> Iterator[int]:
-        """The entries that a pattern's characters before its first letter are of: none of those is in Latin letters."""
-        signs = "".join(takewhile(lambda char: char >= CHINESE, pattern))
-        return (entry for entry in entries if self.view(self._terms[entry].text).startswith(signs))
-
-    def _enough_alike(self, beginning: str, entries: Iterable[int]) -> Iterable[int]:
-        """The entries of which enough characters are not only heard but written in a beginning."""
-        written = self.skeleton(beginning)
-        if len(written) != sum(1 for char in beginning if self.alphabet.of(char)):
-            return entries
-        terms = ((entry, self._terms[entry].text.translate(self.table.entries)) for entry in entries)
-        return (entry for entry, term in terms if sum(map(ne, term, written)) <= len(term) // 2)
-
-    def _alike_twice(self, beginning: str, entries: Iterable[int]) -> Iterator[int]:
-        """The entries whose first two characters may be what a beginning has twice."""
-        of, between = self.alphabet.of, self.alphabet.between
-        second = next(islice(filter(of, beginning), 1, None))
-        for entry in entries:
-            letters = [char for char in self._terms[entry].text if of(char)]
-            if of(letters[0]) == of(letters[1]) or between(second, letters[1]) is not None:
-                yield entry
-
-    def _is_parted(self, beginning: str) -> bool:
-        """Whether a gap is too long, or ends a phrase where others don't: only its own marks let a term have that."""
-        joined = hard = False
-        previous = ""
-        gap = 0
-        for char in beginning:
-            seen = self.alphabet.of(char)
-            if seen:
-                joined = joined or (not gap and previous not in ("", seen))
-                previous = seen
-                gap = 0
-            else:
-                hard = hard or char in HARD
-                gap += 1
-                if gap > MAX_GAP:
-                    return True
-        return joined and hard
 
     def begins_with(self, seen: str) -> bool:
         """Whether some pattern begins with what the view has of a text."""
