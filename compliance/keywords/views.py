@@ -100,14 +100,16 @@ class View:
         begun: defaultdict[str, int] = defaultdict(int)
         entries_of = self.table.entries
         heard_as = self.heard_as
+        knows_meanings = self.alphabet.meanings is not None
         for entry in entries:
             term, foldings, bounded, _ = self._terms[entry]
             allowed = int(foldings)
             made = beginnings_of(term, term.translate(entries_of), allowed)
             patterns, lead, letters, longest, begun_in_letters = self._of_all(ways_of(entry)) if made is None else made
-            if begun_in_letters is None and self.alphabet.meanings is not None:
-                begun_in_letters = self._heads_of(patterns, ways_of, entry)
-            heads += [(head, entry) for head in begun_in_letters or ()]
+            if begun_in_letters is None and knows_meanings and min(patterns, default=CHINESE) < CHINESE:
+                begun_in_letters = heads_of(ways_of(entry), self.table)
+            if begun_in_letters:
+                heads += [(head, entry) for head in begun_in_letters]
             if not term.isalnum() and (not HARD.isdisjoint(term) or len(term) > MAX_GAP):
                 self._parting.add(entry)
             for pattern in patterns if heard_as is None else map(heard_as, patterns):
@@ -135,10 +137,6 @@ class View:
             {"".join(filter(self.alphabet.of, way.text))[:2] for way in ways},
             max((len(way.text) for way in ways), default=0),
         )
-
-    def _heads_of(self, patterns: Iterable[str], ways_of: Callable[[int], tuple[Variant, ...]], entry: int) -> set[str]:
-        in_letters = any(pattern < CHINESE for pattern in patterns)
-        return heads_of(ways_of(entry), self.table) if in_letters else set()
 
     def view(self, text: str) -> str:
         """What the view has of a text."""
