@@ -91,7 +91,7 @@ def test_keys_with_limits_and_their_rotation(shell: Shell) -> None:
     )  # fmt: skip
     ((key_id, *stored),) = shell.rows("SELECT id, tenant, scopes, models, addresses, notes, version FROM api_keys")
     assert stored == [
-        "default", '["inference", "files"]', '["opc-starter"]', '["203.0.113.7/32", "2001:db8::/32"]', "门店", 1,
+        "default", '["inference","files"]', '["opc-starter"]', '["203.0.113.7/32","2001:db8::/32"]', "门店", 1,
     ]  # fmt: skip
     new = shell.says(keys, "rotate", key_id, "--overlap-hours", "2")
     assert new.startswith("opc-")

@@ -18,6 +18,13 @@ from loadtests.fake_engine import Script
 from tests.gateway.tenants.conftest import Company, Site
 
 
+@pytest.fixture(scope="module")
+def site(open_site: Callable[..., Any]) -> Iterator[Site]:
+    """One with a single operator: other modules leave more of them behind."""
+    with open_site() as opened:
+        yield opened
+
+
 def error_of(answer: httpx.Response) -> dict[str, Any]:
     error: dict[str, Any] = answer.json()["error"]
     return error
