@@ -140,6 +140,7 @@ class ChoiceGuard:
         self._logprobs = LogprobHold(pipeline) if logprobs else None
         self._final = whole
         self._closing = whole
+        self._part = "message" if whole else "delta"
         self._empty: dict[str, Any] = {"delta": {}}
         self.blocked = False
         self.ended = False
@@ -158,7 +159,7 @@ class ChoiceGuard:
             out["text"] = self._field("text", choice["text"] or "")
             out["logprobs"] = self._completion_logprobs(choice, choice["text"] or "")
         else:
-            part = "message" if "message" in choice else "delta"
+            part = self._part
             out[part] = self._message(choice[part], whole=part == "message")
             out["logprobs"] = self._chat_logprobs(choice, choice[part].get("content") or "")
         out["finish_reason"] = CUT if self.blocked else choice.get("finish_reason")

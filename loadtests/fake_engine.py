@@ -20,7 +20,7 @@ from loadtests import fake_surfaces
 Fault = Literal[
     "none", "status_500", "status_400", "html", "die_before", "die_midway", "half_event", "garbage_event",
     "not_object", "error_event", "no_choices", "bad_index", "hang_before", "hang_midway", "no_usage", "status_404",
-    "status_429", "huge_event", "drip", "wrong_type",
+    "status_429", "huge_event", "drip", "wrong_type", "whole_delta",
 ]  # fmt: skip
 
 
@@ -161,6 +161,8 @@ class FakeEngine:
             return web.json_response({"error": {"message": "not now"}}, status=int(script.fault[-3:]))
         if script.fault == "wrong_type":
             return web.Response(text='data: {"choices": []}\n\ndata: [DONE]\n\n', content_type="text/plain")
+        if script.fault == "whole_delta":
+            return web.json_response({"choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": "stop"}]})
         if script.fault == "html":
             return web.Response(text="<html>oops</html>", content_type="text/html")
         if script.fault == "die_before":

@@ -1,6 +1,7 @@
 """A gateway in front of the fake engine, for faults that a real engine won't show on demand; both databases."""
 
 import os
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -111,11 +112,16 @@ class serving:  # noqa: N801 - a context manager, read as a verb
 
     def __init__(self, settings: Settings) -> None:
         self._port = free_port()
+        self.app = build_app(settings)
         config = uvicorn.Config(
-            build_app(settings), port=self._port, log_level="warning", lifespan="on", ws="none", proxy_headers=False
+            self.app, port=self._port, log_level="warning", lifespan="on", ws="none", proxy_headers=False
         )
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, name="gateway")
+        self._thread = threading.Thread(target=self._server.run, args=(self.sockets(),), name="gateway")
+
+    def sockets(self) -> list[socket.socket] | None:
+        """Those to listen on; None: the server makes its own."""
+        return None
 
     def __enter__(self) -> str:
         self._thread.start()
