@@ -296,5 +296,5 @@ async def settle(gateway: Gateway, entry: RequestEntry, ended_at: float) -> None
         if entry.violation is not None and entry.key_id is not None:
             await gateway.suspensions.count(entry)
             gateway.keys.forget(entry.key_id)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, OSError) as error:
         raise RecordFailed("The request could not be recorded; try again. 请求未能记录，请重试。") from error

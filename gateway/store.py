@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -129,15 +129,15 @@ def open_engine(settings: DatabaseSettings) -> AsyncEngine:
     A server that can't be connected to is an SQLAlchemyError like every other fault of it.
     """
     url, wait = make_url(settings.url), settings.wait_seconds
-    options = {"wait_seconds": wait}
     if url.get_backend_name() != "sqlite":
         connect = {"timeout": wait, "async_creator_fn": _connect}
+        options = {"wait_seconds": wait}
         return create_async_engine(
             url, pool_pre_ping=True, pool_timeout=wait, connect_args=connect, execution_options=options
         )
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(url, execution_options=options, json_serializer=json_of)
+    engine = create_async_engine(url, json_serializer=json_of)
     prepare_sqlite(engine.sync_engine)
     return engine
 
@@ -152,7 +152,10 @@ async def _connect(*arguments: Any, **named: Any) -> Any:
 
 @asynccontextmanager
 async def in_time(engine: AsyncEngine) -> AsyncIterator[None]:
-    """A block that waits for the database. Raises SQLAlchemy's TimeoutError after `database.wait_seconds` of it."""
+    """A block that waits for PostgreSQL. Raises SQLAlchemy's TimeoutError after `database.wait_seconds` of it.
+
+    SQLite gives up by itself, after five seconds, and what it does in its threads can't be called back.
+    """
     try:
         async with asyncio.timeout(engine.get_execution_options().get("wait_seconds")):
             yield
@@ -171,11 +174,25 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
     SQLite takes the write lock at once: a transaction that has read can't get it later if another one wrote meanwhile.
     """
-    async with AsyncExitStack() as stack:
+    begun = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE").begin()
+    entering = asyncio.ensure_future(begun.__aenter__())
+    try:
         async with in_time(engine):
-            begun = engine.execution_options(sqlite_begin="BEGIN IMMEDIATE").begin()
-            connection = await stack.enter_async_context(begun)
+            connection = await asyncio.shield(entering)
+    except BaseException:
+        ending = asyncio.ensure_future(_end(begun, entering))
+        entering.add_done_callback(lambda _: ending)  # keeps it
+        raise
+    async with AsyncExitStack() as stack:
+        stack.push_async_exit(begun)
         yield connection
+
+
+async def _end(begun: Any, entering: "asyncio.Future[AsyncConnection]") -> None:
+    """End a transaction that nobody waits for any more: cancelled halfway, it could keep SQLite locked for ever."""
+    with suppress(Exception, asyncio.CancelledError):
+        await entering
+        await begun.__aexit__(asyncio.CancelledError, asyncio.CancelledError(), None)
 
 
 def prepare_sqlite(engine: Engine) -> None:

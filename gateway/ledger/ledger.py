@@ -22,7 +22,7 @@ from gateway.ledger.leases import Taken, Wish, fitting, left_elsewhere, take_lea
 from gateway.ledger.postings import Unit
 from gateway.ledger.prices import Price, Prices
 from gateway.ledger.purse import Block, Draw, Purse
-from gateway.store import writing
+from gateway.store import in_time, writing
 from gateway.tenants.keys import Caller
 from gateway.tokens import TokenCounter, TokenEstimate
 from gateway.workers.worker import Worker
@@ -144,7 +144,7 @@ class Ledger:
         self._refuse_again(ask)
         lock = self._locks.setdefault(ask.holder, asyncio.Lock())
         try:
-            async with lock:
+            async with in_time(self._engine), lock:
                 return await self._lease_enough(ask)
         except (SQLAlchemyError, OSError) as error:
             raise RecordFailed("Vouchers can't be looked up now; try again. 暂时无法核对算力券，请重试。") from error

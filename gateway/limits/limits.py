@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -104,10 +104,9 @@ class Limits:
     async def _place(self, subject: Subject, limit: int) -> State:
         state = self._state(subject)
         if state.open >= state.places or state.places > limit:
-            async with state.lock:
+            async with self._turn(state):
                 if state.open >= state.places or state.places > limit:
-                    with _or_unavailable():
-                        state.places = await self._shares.hold_places(subject, state.open + 1, limit, self._clock())
+                    state.places = await self._shares.hold_places(subject, state.open + 1, limit, self._clock())
         if state.open >= state.places:
             raise RateLimited(
                 f"The limit of {limit} requests at once for {subject.named()} is reached; wait for one to end. "
@@ -125,7 +124,7 @@ class Limits:
         now = self._clock()
         minute = int(now // 60)
         if not (state.minute.minute == minute and state.minute.has(wanted_requests, wanted_tokens)):
-            async with state.lock:
+            async with self._turn(state):
                 if not (state.minute.minute == minute and state.minute.has(wanted_requests, wanted_tokens)):
                     await self._lease(state, subject, minute, wanted_requests, wanted_tokens, limits)
         known = state.minute
@@ -142,19 +141,27 @@ class Limits:
         self, state: State, subject: Subject, minute: int, requests: int, tokens: int, limits: RateSettings
     ) -> None:
         known = state.minute if state.minute.minute == minute else Minute(minute)
-        with _or_unavailable():
-            part = await self._shares.take(
-                subject,
-                minute,
-                max(0, requests - known.requests),
-                max(0, tokens - known.tokens),
-                (limits.requests_per_minute, limits.tokens_per_minute),
-            )
+        part = await self._shares.take(
+            subject,
+            minute,
+            max(0, requests - known.requests),
+            max(0, tokens - known.tokens),
+            (limits.requests_per_minute, limits.tokens_per_minute),
+        )
         known.requests += part.requests
         known.tokens += part.tokens
         known.shared_requests = None if part.requests_left is None else part.requests_left - part.requests
         known.shared_tokens = None if part.tokens_left is None else part.tokens_left - part.tokens
         state.minute = known
+
+    @asynccontextmanager
+    async def _turn(self, state: State) -> AsyncIterator[None]:
+        """Ask the database for one subject at a time. Raises DirectoryUnavailable when it does not answer in time."""
+        try:
+            async with self._shares.in_time(), state.lock:
+                yield
+        except (SQLAlchemyError, OSError):
+            raise DirectoryUnavailable(AWAY) from None
 
     def _state(self, subject: Subject) -> State:
         state = self._states.get(subject)
@@ -211,14 +218,6 @@ def _take_back(placed: list[State], charged: list[tuple[State, int]], tokens: in
                 state.minute.tokens += tokens
             if state.minute.shared_requests is not None:
                 state.minute.requests += requests
-
-
-@contextmanager
-def _or_unavailable() -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, OSError):
-        raise DirectoryUnavailable(AWAY) from None
 
 
 def _why(subject: Subject, limits: RateSettings, known: Minute, tokens: int) -> str:

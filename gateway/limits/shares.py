@@ -5,6 +5,7 @@ less is left, so that the last of it can be used by any worker.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.limits.subjects import Subject
 from gateway.limits.tables import PlacesRow, WindowRow
-from gateway.store import writing
+from gateway.store import in_time, writing
 from gateway.workers.worker import WorkerRow
 
 KEPT_MINUTES = 60
@@ -38,6 +39,10 @@ class Shares:
         self._worker = worker
         self._alive = alive
         self._dead_after = timedelta(seconds=dead_after_seconds)
+
+    def in_time(self) -> AbstractAsyncContextManager[None]:
+        """A block that waits for the database, and not longer than it may. Raises SQLAlchemyError."""
+        return in_time(self._engine)
 
     async def take(
         self, subject: Subject, minute: int, requests: int, tokens: int, limits: tuple[int | None, int | None]
