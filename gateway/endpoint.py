@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
+from time import monotonic
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -41,6 +42,7 @@ class SettledEndpoint:
         self._answer = answer
         self._max_body_bytes = max_body_bytes
         self._wire = wire
+        self._stalled_seconds = gateway.settings.listen.stalled_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request; when the client leaves, the work for it is cancelled and settled."""
@@ -49,15 +51,35 @@ class SettledEndpoint:
         )
         work = asyncio.create_task(exchange.run(), name=exchange.entry.id)
         gone = asyncio.create_task(exchange.client_gone())
+        stalled = False
         try:
-            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            ended: set[asyncio.Task[None]] = set()
+            while not ended and not stalled:
+                ended, _ = await asyncio.wait(
+                    (work, gone), timeout=self._stalled_seconds / 2, return_when=asyncio.FIRST_COMPLETED
+                )
+                stalled = exchange.waits_for_client(self._stalled_seconds)
         finally:
             gone.cancel()
             if not work.done():
                 work.cancel()
             await asyncio.wait((work,))
+        if stalled:
+            await _hang_up(receive)
         with suppress(asyncio.CancelledError, ClientGone):
             work.result()
+
+
+async def _hang_up(receive: Receive) -> None:
+    """End the connection at once: closing it in order would wait for the client to read what is left.
+
+    ASGI has no word for it, so the server's own is used where there is one.
+    """
+    transport = getattr(getattr(receive, "__self__", None), "transport", None)
+    if transport is not None:
+        transport.abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 class Exchange:
@@ -83,6 +105,7 @@ class Exchange:
         self._max_body_bytes = max_body_bytes
         self._wire = wire
         self._body_read = asyncio.Event()
+        self._client_since: float | None = None
         self._started = False
         self.entry = RequestEntry(
             id="req_" + new_content_id(gateway.clock()),
@@ -132,6 +155,7 @@ class Exchange:
         size = 0
         try:
             while True:
+                self._client_since = monotonic()
                 message = await self._receive()
                 if message["type"] == "http.disconnect":
                     raise ClientGone
@@ -144,7 +168,12 @@ class Exchange:
                 if ended:
                     return b"".join(parts)
         finally:
+            self._client_since = None
             self._body_read.set()
+
+    def waits_for_client(self, seconds: float) -> bool:
+        """True when the client has neither taken nor sent anything for so long, though it is its turn."""
+        return self._client_since is not None and monotonic() - self._client_since > seconds
 
     async def client_gone(self) -> None:
         """Return when the client has closed its connection. Only one task may receive, so it waits for the body."""
@@ -210,4 +239,6 @@ class Exchange:
 
     async def _body(self, body: bytes, *, more: bool) -> None:
         message: Message = {"type": "http.response.body", "body": body, "more_body": more}
+        self._client_since = monotonic()
         await self._send(message)
+        self._client_since = None
