@@ -61,7 +61,9 @@ def test_without_the_secret_there_is_no_such_report(site: AuditSite) -> None:
 
 
 def test_numbers_that_are_none_are_unknown(site: AuditSite) -> None:
-    for number in ("none", "%00", "RPT-20260101-AAAAAAAAA", "x" * 500):
+    assert site.get("/report-cases/%00", key="reviewer").status_code == 400
+    assert httpx.get(f"{site.url}/api/v1/reports/%00").status_code == 404
+    for number in ("none", "RPT-20260101-AAAAAAAAA", "x" * 500):
         assert httpx.get(f"{site.url}/api/v1/reports/{number}").status_code == 404
         assert site.get(f"/report-cases/{number}", key="reviewer").status_code == 404
 
