@@ -56,3 +56,8 @@ def is_parted(alphabet: Alphabet, beginning: str) -> bool:
             if gap > MAX_GAP:
                 return True
     return joined and hard
+
+
+def may_be_parted(alphabet: Alphabet, term: str) -> bool:
+    """Whether a term has such gaps of its own."""
+    return not HARD.isdisjoint(term) or sum(1 for char in term if not alphabet.of(char)) > MAX_GAP

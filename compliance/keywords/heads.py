@@ -8,6 +8,7 @@ head is such a way up to its first Chinese character. Heads say what may go on; 
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from compliance.chartable import CharTable
 from compliance.keywords.foldings import ODD, Folding
@@ -74,7 +75,7 @@ class Heads:
                 continue
             run, runs = (run + char, runs) if seen == previous else (char, runs + 1)
             again = runs > 1 and len(run) > 1 and any(meant in run[:-1] for meant, _ in self._meanings(char))
-            states = [state for one in states for state in self._taken(one, char, gap, again)]
+            states = list(dict.fromkeys(state for one in states for state in self._taken(one, char, gap, again)))
             if not states:
                 return
             gap, previous = "", seen
@@ -106,16 +107,13 @@ class Heads:
             at += 1
 
 
-class _State:
+class _State(NamedTuple):
     """A reading: the head so far, the disguises it took, and how the letters of its last syllable stand."""
 
-    __slots__ = ("apart", "close", "head", "used")
-
-    def __init__(self, head: str, used: int, close: bool, apart: bool) -> None:
-        self.head = head
-        self.used = used
-        self.close = close
-        self.apart = apart
+    head: str
+    used: int
+    close: bool
+    apart: bool
 
 
 def _inside_word(state: _State, gap: str) -> tuple[bool, bool] | None:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from compliance.chartable import CharTable, collapsed
 from compliance.keywords.beginnings import Beginnings, BeginningsOf, cut, run_length
-from compliance.keywords.candidates import alike_twice, enough_alike, is_parted, leading_signs
+from compliance.keywords.candidates import alike_twice, enough_alike, is_parted, leading_signs, may_be_parted
 from compliance.keywords.excuses import inside_word
-from compliance.keywords.foldings import HARD, MAX_EXTRA, MAX_GAP, Folding
+from compliance.keywords.foldings import HARD, MAX_EXTRA, Folding
 from compliance.keywords.heads import CHINESE, Heads, heads_of
 from compliance.keywords.patterns import Patterns, Way
 from compliance.keywords.spelling import UNFINISHED, Alphabet, Spelling
@@ -110,7 +110,7 @@ class View:
                 begun_in_letters = heads_of(ways_of(entry), self.table)
             if begun_in_letters:
                 heads += [(head, entry) for head in begun_in_letters]
-            if not term.isalnum() and (not HARD.isdisjoint(term) or len(term) > MAX_GAP):
+            if not term.isalnum() and may_be_parted(self.alphabet, term):
                 self._parting.add(entry)
             for pattern in patterns if heard_as is None else map(heard_as, patterns):
                 owners[pattern] = (*owners[pattern], entry) if pattern in owners else (entry,)
