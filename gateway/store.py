@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -183,9 +183,12 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         ending = asyncio.ensure_future(_end(begun, entering))
         entering.add_done_callback(lambda _: ending)  # keeps it
         raise
-    async with AsyncExitStack() as stack:
-        stack.push_async_exit(begun)
+    try:
         yield connection
+    except BaseException as error:
+        await asyncio.shield(asyncio.ensure_future(begun.__aexit__(type(error), error, None)))
+        raise
+    await asyncio.shield(asyncio.ensure_future(begun.__aexit__(None, None, None)))
 
 
 async def _end(begun: Any, entering: "asyncio.Future[AsyncConnection]") -> None:

@@ -185,6 +185,7 @@ AT_ONCE = 64
 
 async def test_ten_thousand_cancels(site: Site, node: Node) -> None:
     """Each leaves after a random number of turns of the event loop; a few are patient and get their whole answer."""
+    (await Client.of(site).ask()).note(site, EVENTS)
     chance = random.Random(7)
     left = 0
     numbers = iter(range(CANCELS))
