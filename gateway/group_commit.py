@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Protocol
 
 from sqlalchemy import Connection, create_engine
@@ -17,6 +18,9 @@ from configs.schema import DatabaseSettings
 from gateway.record import Settlement, WriteGroup
 from gateway.row_insert import RowInsert
 from gateway.store import RequestRecord, in_time, json_of, prepare_sqlite
+
+LONGEST_TURN_SECONDS = 2.0
+LOOK_AGAIN_SECONDS = 0.0003
 
 
 class GroupPart(Protocol):
@@ -96,15 +100,30 @@ def _lock_file(database: str | None) -> Iterator[int | None]:
 
 @contextmanager
 def _in_turn(lock: int | None) -> Iterator[None]:
-    """Wait for the other workers' groups. SQLite itself would sleep and look again, for up to a tenth of a second."""
-    if lock is None:
+    """Wait for the other workers' groups. SQLite itself would sleep and look again, for up to a tenth of a second.
+
+    The lock is for speed only: a worker that was stopped while it has it holds up the others for no more than a moment.
+    """
+    if lock is None or not _locked(lock):
         yield
         return
-    fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         yield
     finally:
         fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def _locked(lock: int) -> bool:
+    until = monotonic() + LONGEST_TURN_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if monotonic() > until:
+                return False
+            sleep(LOOK_AGAIN_SECONDS)
+        else:
+            return True
 
 
 async def _write_async(

@@ -1,8 +1,10 @@
 """Keys and request records, the same tests on SQLite and on a real PostgreSQL."""
 
 import asyncio
+import fcntl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
@@ -13,7 +15,7 @@ from configs.schema import DatabaseSettings
 from gateway.errors import Unauthorized
 from gateway.group_commit import group_writer
 from gateway.record import Recorder, RequestEntry, Settlement
-from gateway.store import ApiKey, RequestRecord
+from gateway.store import ApiKey, RequestRecord, migrate, open_engine
 from gateway.tenants.agreements import agree, list_agreements, withdraw
 from gateway.tenants.keys import KeyRing, create_key, list_keys, place_label, revoke_key
 
@@ -136,3 +138,15 @@ async def test_a_record_that_can_not_be_written_is_an_error_for_its_request_only
     with pytest.raises(SQLAlchemyError):
         await recorder.settle(Settlement(entry(1).row(2.0)))
     await recorder.settle(Settlement(entry(2).row(2.0)))
+
+
+async def test_a_worker_that_was_stopped_in_its_turn_holds_up_nobody_for_long(tmp_path: Path) -> None:
+    settings = DatabaseSettings(url=f"sqlite+aiosqlite:///{tmp_path}/opcgate.db")
+    await migrate(settings)
+    engine = open_engine(settings)
+    with (tmp_path / "opcgate.db-turn").open("wb") as file, group_writer(settings, engine) as write:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        await write([Settlement(entry(1).row(2.0))])
+    async with engine.connect() as connection:
+        assert (await connection.execute(select(func.count()).select_from(RequestRecord))).scalar_one() == 1
+    await engine.dispose()
