@@ -7,19 +7,25 @@ GatewayError
 │   ├── UnknownModel        404
 │   ├── NotFound            404  no such path
 │   ├── MethodNotAllowed    405
+│   ├── NotRedeemable       400  a redeem code that gives nothing (gateway/ledger/codes.py)
 │   ├── Forbidden           403  a valid key that may not do this
 │   └── LabelAgreementRequired 403  an answer without visible label, and no recorded agreement
 ├── Unauthorized            401  no key, unknown key, revoked or expired key
 │   └── KeySuspended        403  it broke the policy too often, or an operator says so
 ├── PromptRefused           400  the compliance pipeline blocks the prompt
-├── RateLimited             429  too many requests at once for this key
+├── RateLimited             429  too many requests at once, or in this minute
+│   └── TooManyReports      429  too many complaints from one address (gateway/reports/intake.py)
 ├── QuotaSpent              429  vouchers or a free allowance are used up; not to be retried
 ├── Overloaded              429  the nodes and the queue before them are full
 ├── ScanFailed              503  a scanner failed: nothing was let through
 ├── PolicyUnavailable       503  the policy of the key or model can't be used
 ├── RecordFailed            503  the request's record can't be committed
 ├── DirectoryUnavailable    503  the database is away, and this key isn't known here
+├── TextUnreadable          500  a kept text can't be decrypted (gateway/audit/api.py)
 ├── NodeUnavailable         503  no node can take the request
+│   ├── ModelNotThere       503  the node doesn't have the model any more (gateway/upstream.py)
+│   ├── NodeRefused         503  the node says that it takes no requests now
+│   └── ShuttingDown        503  this gateway is being stopped
 ├── NodeFailed              502  the node died or answered nonsense
 └── NodeTimeout             504  the node took too long
 

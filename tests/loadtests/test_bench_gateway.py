@@ -103,7 +103,9 @@ def test_the_table_names_the_failed_and_keeps_every_sample() -> None:
 
 
 def test_the_request_and_the_answer_are_as_the_table_says() -> None:
-    messages = json.loads(bench_texts.request_body("m", stream=True))["messages"]
+    body = bench_texts.request_body("m", stream=True)
+    assert body.count(bench_texts.VARIED) == 1, "the place of the request's own number"
+    messages = json.loads(body.replace(bench_texts.VARIED, ""))["messages"]
     assert [len(messages), sum(len(one["content"]) for one in messages)] == [2, 200]
     script = bench_texts.stream_script()
     for form in ("plain", "counted"):

@@ -223,7 +223,8 @@ def test_what_no_node_takes_goes_to_a_provider_when_both_sides_agree(site: Site)
     site.engines["one"].up = False
     site.engines["spare"].script = Script([{"content": "来自"}, {"content": "外部"}])
     try:
-        wait_for(lambda: not is_ready(site) and site.ask("closed").status_code == 503, site)
+        wait_for(lambda: not any(is_ready(site) for _ in range(12)), site)  # each worker has to see it go
+        wait_for(lambda: site.ask("closed").status_code == 503, site)
         seen = site.engines["spare"].seen
         seen.bodies.clear()
         for stream in (False, True):
