@@ -290,3 +290,12 @@ def test_permissions_and_links_stay(labels: Labels, tmp_path: Path) -> None:
     assert link.is_symlink()
     assert target.stat().st_mode & 0o777 == 0o640
     assert '"AIGC"' in target.read_text()
+
+
+@pytest.mark.parametrize("original", [b"\r", b"", b"x\r\ny", b"x\ny\r", b"\r\n"])
+def test_a_labels_line_ends_stay_what_they_were(original: bytes) -> None:
+    """A single carriage return before a label's line feed looks like the file's way to end lines."""
+    form = FORMATS[".txt"]
+    first, second = (Label(one, "a", "b", "", "a", "b", "") for one in ("1", "2"))
+    labelled = form.write(original, first)
+    assert form.write(form.write(labelled, second), first) == labelled

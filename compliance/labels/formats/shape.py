@@ -63,7 +63,7 @@ class TextFormat:
             parse_label(entry.fields)  # one that can't be read isn't written over
             start, end, before, after = entry.start, entry.end, "", ""
         new = f"{before}{self.render(label)}{after}"
-        if "\r\n" in text:
+        if "\r\n" in (text if entry is None else text[start:end]):  # a label keeps its own line ends
             new = new.replace("\n", "\r\n")
         return f"{text[:start]}{new}{text[end:]}".encode()
 
