@@ -183,7 +183,8 @@ def test_another_organisation_sees_nothing(client: openai.OpenAI, faulty: Faulty
     file_id = upload(client, line(1))
     batch = wait(client, start(client, line(1)).id, ended)
     config = str(faulty.database.with_name("opcgate.yaml"))
-    run_opcgate("tenants", "create", "--id", "other-opc", "--name", "别家", "--config", config)
+    made = run_opcgate("tenants", "create", "other-opc", "--name", "别家", "--config", config)
+    assert made.returncode == 0, made.stderr
     made = run_opcgate("keys", "create", "--name", "other", "--tenant", "other-opc", "--config", config)
     other = openai.OpenAI(base_url=f"{faulty.url}/v1", api_key=made.stdout.strip(), max_retries=0)
     assert file_id not in [one.id for one in other.files.list(limit=100)]
