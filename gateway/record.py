@@ -1,7 +1,6 @@
 """Settling: one row per request, written in groups and committed before the request's last byte."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from compliance.policies.policy import RepeatedViolationRule
 from compliance.rulebook import EffectiveRules
 from compliance.verdict import Action, Direction, Finding
 from gateway.audit.coverage import coverage
+from gateway.background import Background
 from gateway.telemetry.stages import Stages
 
 if TYPE_CHECKING:
@@ -181,11 +181,11 @@ class Recorder:
     def __init__(self, write_group: WriteGroup) -> None:
         self._write_group = write_group
         self._waiting: asyncio.Queue[tuple[Settlement, asyncio.Future[None]]] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background()
 
     def start(self) -> None:
         """Start the writer; call once, inside the event loop."""
-        self._task = asyncio.create_task(self._write_groups(), name="recorder")
+        self._background.start(self._write_groups(), "recorder")
 
     def submit(self, settlement: Settlement) -> asyncio.Future[None]:
         """Have the settlement written; the future is done when it is committed, or fails with the database's error."""
@@ -199,12 +199,9 @@ class Recorder:
 
     async def close(self) -> None:
         """Write what waits, then stop."""
-        if self._task is None:
-            return
-        await self._waiting.join()
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        if self._background.started:
+            await self._waiting.join()
+            await self._background.close()
 
     async def _write_groups(self) -> None:
         while True:

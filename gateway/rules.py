@@ -19,6 +19,7 @@ from compliance.build import build_rules, rule_files
 from compliance.rulebook import EffectiveRules, Layers, RuleBook
 from compliance.verdict import RulesError
 from configs.schema import ComplianceSettings
+from gateway.background import Background
 from gateway.errors import PolicyUnavailable
 from gateway.tenants.keys import Caller
 
@@ -43,7 +44,7 @@ class Rules:
         # A file that was written while it was read is read again at the first look.
         self._seen = self._fingerprint() if self._files.of(rule_files(settings)) == first else ""
         self._asked = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background()
         self.problem: str | None = None
         self.reloads = 0
 
@@ -75,7 +76,7 @@ class Rules:
 
     def start(self) -> None:
         """Watch the rule files from now on; SIGHUP asks for a look at once. Call inside the event loop."""
-        self._task = asyncio.create_task(self._watch(), name="rules")
+        self._background.start(self._watch(), "rules")
         if threading.current_thread() is threading.main_thread():
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.look_now)
 
@@ -85,13 +86,9 @@ class Rules:
 
     async def close(self) -> None:
         """Stop watching."""
-        if self._task is None:
-            return
-        if threading.current_thread() is threading.main_thread():
+        if self._background.started and threading.current_thread() is threading.main_thread():
             asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        await self._background.close()
 
     async def _watch(self) -> None:
         while True:

@@ -4,7 +4,6 @@ Each batch is one transaction with an act that names the links whose records it 
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from gateway.audit.acts import Act, record_act
 from gateway.audit.canonical import microseconds, moment_of
 from gateway.audit.leases import take_lease
 from gateway.audit.tables import LinkRow, TextRow
+from gateway.background import Background
 from gateway.store import RequestRecord, writing
 
 ACTION = "audit.retain"
@@ -124,18 +124,15 @@ class Retention:
         self._settings = settings
         self._worker = worker
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background()
 
     def start(self) -> None:
         """Begin, at once and then every `retention_interval_seconds`."""
-        self._task = asyncio.create_task(self._retain_for_ever(), name="retention")
+        self._background.start(self._retain_for_ever(), "retention")
 
     async def close(self) -> None:
         """Stop between two batches or in one, which is then rolled back."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._background.close()
 
     async def retain(self) -> int:
         """Delete everything that is old, unless another worker is at it; how many records."""

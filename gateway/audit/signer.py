@@ -18,6 +18,7 @@ from gateway.audit.chain import Head
 from gateway.audit.signing import publish_key, sign_head
 from gateway.audit.tables import SignatureRow
 from gateway.audit.writer import ChainWriter, last_link
+from gateway.background import Background
 from gateway.store import writing
 from gateway.workers.worker import WorkerRow
 
@@ -44,21 +45,18 @@ class HeadSigner:
         self._clock = clock
         self._signed = 0
         self._signed_at = clock()
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background()
 
     async def start(self) -> None:
         """Publish the key, sign what others left unsigned, then go on in the background."""
         await publish_key(self._engine, self._key, f"worker:{self._chain.writer}")
         await self.sign_others()
-        self._task = asyncio.create_task(self._sign_for_ever(), name="head signer")
+        self._background.start(self._sign_for_ever(), "head signer")
 
     async def close(self) -> None:
         """Sign the last head."""
-        if self._task is None:
+        if not await self._background.close():
             return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
         with contextlib.suppress(SQLAlchemyError, OSError):
             await self.sign_own()
             await self.sign_others()

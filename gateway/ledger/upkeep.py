@@ -1,7 +1,6 @@
 """What keeps leases honest: renewed while used, returned when idle or wanted, taken back from the dead; expiry."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from configs.sections.ledger import LedgerSettings
 from configs.sections.workers import WorkerSettings
+from gateway.background import Background
 from gateway.ledger.leases import close_lease, of_dead_workers, renew, return_part, standing
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.postings import expire_grants
@@ -65,18 +65,15 @@ class Upkeep:
         self._clock = clock
         self._monotonic = monotonic
         self._renew_at = 0.0
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background()
 
     def start(self) -> None:
         """Begin; call once, inside the event loop."""
-        self._task = asyncio.create_task(self._for_ever(), name="ledger upkeep")
+        self._background.start(self._for_ever(), "ledger upkeep")
 
     async def close(self) -> None:
         """Stop, and return everything that no request holds. What is left is taken back by the others."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._background.close()
         try:
             for block in self._ledger.purse.all():
                 block.closing = True

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import SQLAlchemyError
 
 from configs.sections.limits import LimitSettings, RateSettings
+from gateway.background import Background
 from gateway.errors import DirectoryUnavailable, RateLimited
 from gateway.limits.headers import rate_headers
 from gateway.limits.minute import Minute
@@ -54,20 +55,17 @@ class Limits:
         self._alive = alive
         self._clock = clock
         self._states: OrderedDict[Subject, State] = OrderedDict()
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background()
 
     async def start(self) -> None:
         """Read what operators have set, now and every few seconds."""
         await self._book.refresh()
-        self._task = asyncio.create_task(self._tend(), name="limits")
+        self._background.start(self._tend(), "limits")
 
     async def close(self) -> None:
         """Give back what is left, so that others can use it."""
-        if self._task is None:
+        if not await self._background.close():
             return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
         with contextlib.suppress(SQLAlchemyError, OSError):
             await self._give_back(idle_seconds=0.0)
 

@@ -1,13 +1,13 @@
 """Keeping the nodes of this worker and the database together: operators' wishes in, reports out."""
 
 import asyncio
-import contextlib
 import logging
 
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.background import Background
 from gateway.routing.nodes import Nodes
 from gateway.routing.registry import end_drains, known_nodes, write_reports
 from gateway.store import writing
@@ -29,19 +29,16 @@ class NodeSync:
         self._engine = engine
         self._nodes = nodes
         self._worker = worker
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background()
 
     async def start(self) -> None:
         """Take over what the database knows, then keep up with it."""
         await self.pull()
-        self._task = asyncio.create_task(self._run_for_ever(), name="node-sync")
+        self._background.start(self._run_for_ever(), "node-sync")
 
     async def close(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._background.close()
 
     async def pull(self) -> None:
         """Take over nodes and wishes now."""

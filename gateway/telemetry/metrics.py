@@ -1,7 +1,6 @@
 """Prometheus metrics in base units. In a pool of workers any of them answers for all, through files they share."""
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Sequence
 from typing import Generic, Literal, TypeVar
@@ -9,6 +8,7 @@ from typing import Generic, Literal, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from gateway.background import Background
 from gateway.record import RequestEntry
 from gateway.routing.nodes import Nodes
 from gateway.rules import Rules
@@ -77,18 +77,15 @@ class Metrics:
         self._node_running = self._gauge("node_running_requests", "Requests that the engine runs.", "max", "node")
         self._node_waiting = self._gauge("node_waiting_requests", "Requests that the engine queues.", "max", "node")
         self._node_cache = self._gauge("node_kv_cache_ratio", "How full the engine's KV cache is.", "max", "node")
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background()
 
     def start(self, nodes: Nodes, rules: Rules, worker: Worker) -> None:
         """Look at nodes, rules and workers every few seconds; call once, inside the event loop."""
-        self._task = asyncio.create_task(self._look_for_ever(nodes, rules, worker), name="metrics")
+        self._background.start(self._look_for_ever(nodes, rules, worker), "metrics")
 
     async def close(self) -> None:
         """Stop looking."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._background.close()
 
     def count(self, entry: RequestEntry, ended_at: float) -> None:
         """Count a finished request. An unknown model's name is not a label: callers choose it."""

@@ -1,7 +1,6 @@
 """When each key was last used, to the hour: noted in memory by requests, written in groups in the background."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from sqlalchemy import bindparam, or_, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.background import Background
 from gateway.store import ApiKey, writing
 
 log = logging.getLogger("opcgate.keys")
@@ -33,7 +33,7 @@ class LastUsed:
         self._clock = clock
         self._noted: dict[str, float] = {}
         self._written: dict[str, int] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background()
 
     def note(self, key_id: str, now: float) -> None:
         """A request with this key; on the hot path, so nothing more than a note."""
@@ -41,15 +41,12 @@ class LastUsed:
 
     def start(self) -> None:
         """Write at every interval; call once, inside the event loop."""
-        self._task = asyncio.create_task(self._write_for_ever(), name="last-used")
+        self._background.start(self._write_for_ever(), "last-used")
 
     async def close(self) -> None:
         """Stop, and write what is noted."""
-        if self._task is None:
+        if not await self._background.close():
             return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
         await self._try_to_write()
 
     async def write(self) -> int:

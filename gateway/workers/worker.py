@@ -18,6 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from compliance.labels.ids import new_content_id
 from configs.sections.workers import WorkerSettings
+from gateway.background import Background
 from gateway.store import Base, writing
 
 log = logging.getLogger("opcgate.worker")
@@ -45,7 +46,7 @@ class Worker:
         self._engine = engine
         self._settings = settings
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
+        self._background = Background()
 
     async def start(self) -> None:
         """Register, then say every few seconds that this worker lives."""
@@ -54,15 +55,12 @@ class Worker:
         async with writing(self._engine) as connection:
             await connection.execute(insert(WorkerRow).values(row))
         await self.beat()
-        self._task = asyncio.create_task(self._beat_for_ever(), name="heartbeat")
+        self._background.start(self._beat_for_ever(), "heartbeat")
 
     async def close(self) -> None:
         """Say that this worker has ended."""
-        if self._task is None:
+        if not await self._background.close():
             return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
         with contextlib.suppress(SQLAlchemyError):
             async with writing(self._engine) as connection:
                 ended = update(WorkerRow).where(WorkerRow.id == self.id).values(ended_at=self._now())
