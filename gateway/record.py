@@ -1,7 +1,7 @@
 """Settling: one row per request, written in groups and committed before the request's last byte."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,7 @@ from compliance.rulebook import EffectiveRules
 from compliance.verdict import Action, Direction, Finding
 from gateway.audit.coverage import coverage
 from gateway.background import Background
+from gateway.surfaces import moderations
 from gateway.telemetry.stages import Stages
 
 if TYPE_CHECKING:
@@ -159,6 +160,14 @@ class RequestEntry:
             "prompt_text_digest": self.prompt_text_digest,
             "answer_text_digest": self.answer_text_digest,
         }
+
+
+def direction_and_action(endpoint: str, finding: Mapping[str, Any]) -> tuple[str, str]:
+    """How sums and metrics call a recorded finding: in a prompt, an output or a free check, and what was done."""
+    direction = "output" if finding["where"].startswith("choices.") else "prompt"
+    if endpoint == moderations.ENDPOINT:
+        direction = "check"
+    return direction, "dry_run" if finding.get("dry_run") else finding["action"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ SQLAlchemy looks its compiled statement up at every execution, which for one row
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, FromClause, Table, insert
+from sqlalchemy import Connection, Dialect, FromClause, Insert, Table, insert
+from sqlalchemy.dialects import postgresql, sqlite
 
 Convert = Callable[[Any], Any]
 
@@ -14,9 +15,10 @@ Convert = Callable[[Any], Any]
 class RowInsert:
     """Inserts rows of one table; every row has the same names."""
 
-    def __init__(self, table: FromClause) -> None:
-        """`table` is a mapped class's `__table__`."""
-        self._table = table
+    def __init__(self, table: FromClause, *, adds: bool = False) -> None:
+        """`table` is a mapped class's `__table__`. With `adds`, a row whose key is there already is added to it."""
+        self._table = cast("Table", table)
+        self._adds = adds
         self._sql: str | None = None
         self._columns: list[tuple[str, Convert | None]] = []
 
@@ -32,9 +34,19 @@ class RowInsert:
 
     def _prepare(self, connection: Connection, names: list[str]) -> None:
         dialect = connection.dialect
-        compiled = insert(cast("Table", self._table)).compile(dialect=dialect, column_keys=names)
+        statement = _adding(self._table, dialect) if self._adds else insert(self._table)
+        compiled = statement.compile(dialect=dialect, column_keys=names)
         self._columns = [
             (name, self._table.columns[name].type.dialect_impl(dialect).bind_processor(dialect))
             for name in compiled.positiontup or ()
         ]
         self._sql = str(compiled)
+
+
+def _adding(table: Table, dialect: Dialect) -> Insert:
+    """An insert that adds its numbers to those of a row that has its key."""
+    new: sqlite.Insert | postgresql.Insert
+    new = sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)
+    keys = [one.name for one in table.columns if one.primary_key]
+    added = {one.name: one + new.excluded[one.name] for one in table.columns if not one.primary_key}
+    return new.on_conflict_do_update(index_elements=keys, set_=added)

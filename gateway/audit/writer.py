@@ -3,15 +3,14 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from operator import attrgetter
-from typing import Any
 
 from sqlalchemy import Connection, Select, insert, select
 
 from gateway.audit.canonical import Canonical
-from gateway.audit.chain import Head, Link
+from gateway.audit.chain import Head
 from gateway.audit.tables import LinkRow, TextRow
 from gateway.record import Settlement
+from gateway.row_insert import RowInsert
 from gateway.store import RequestRecord
 
 REQUESTS = Canonical(RequestRecord.__table__)  # type: ignore[arg-type]
@@ -31,8 +30,7 @@ class ChainWriter:
         self._clock = clock
         self._pending = Head()
         self._known = True
-        self._sql: str | None = None
-        self._order: Callable[[Link], Any] = attrgetter("writer")
+        self._links = RowInsert(LinkRow.__table__)
 
     def write(self, connection: Connection, group: Sequence[Settlement]) -> None:
         """Append a link per request, and the texts that are kept of them."""
@@ -45,19 +43,11 @@ class ChainWriter:
             link = head.link(self.writer, "request", one.row["id"], REQUESTS.digest("request", one.row), at_us)
             head = Head(link.seq, link.own)
             links.append(link)
-        self._insert(connection, links)
+        self._links.run(connection, [link.columns() for link in links])
         texts = [asdict(text) for one in group for text in one.texts]
         if texts:
             connection.execute(insert(TextRow), texts)
         self._pending = head
-
-    def _insert(self, connection: Connection, links: list[Link]) -> None:
-        """Plain SQL, made once: for a group of one, building the statement would cost more than the hashes."""
-        if self._sql is None:
-            compiled = insert(LinkRow).compile(dialect=connection.dialect)
-            self._sql = str(compiled)
-            self._order = attrgetter(*(compiled.positiontup or ()))
-        connection.exec_driver_sql(self._sql, [self._order(link) for link in links])
 
     def committed(self) -> None:
         """The group is in the database."""

@@ -9,10 +9,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway.background import Background
-from gateway.record import RequestEntry
+from gateway.record import RequestEntry, direction_and_action
 from gateway.routing.nodes import Nodes
 from gateway.rules import Rules
-from gateway.surfaces import moderations
 from gateway.workers.worker import Worker
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -110,9 +109,8 @@ class Metrics:
         if entry.cost:
             self._voucher_units(model).inc(entry.cost / 1_000_000)
         for one in entry.findings:
-            direction = "output" if one["where"].startswith("choices.") else "prompt"
-            direction = "check" if entry.endpoint == moderations.ENDPOINT else direction
-            self._findings(direction, one["risk"], "dry_run" if one.get("dry_run") else one["action"]).inc()
+            direction, action = direction_and_action(entry.endpoint, one)
+            self._findings(direction, one["risk"], action).inc()
 
     def _count_answer(self, entry: RequestEntry, model: str, ended_at: float) -> None:
         first = entry.first_byte_at or ended_at

@@ -2,16 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import Connection, Dialect
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection
 
-from gateway.record import Settlement
+from gateway.record import Settlement, direction_and_action
+from gateway.row_insert import RowInsert
 from gateway.store import Base
-from gateway.surfaces import moderations
 from gateway.telemetry.statistics_tables import FindingSum, RequestSum
 
 Sums = dict[tuple[str, ...], list[int]]
@@ -22,7 +20,8 @@ class DailySums:
 
     def __init__(self, utc_offset_hours: int) -> None:
         self._zone = timezone(timedelta(hours=utc_offset_hours))
-        self._upserts: dict[type[Base], Upsert] = {}
+        self._requests = RowInsert(RequestSum.__table__, adds=True)
+        self._findings = RowInsert(FindingSum.__table__, adds=True)
 
     def write(self, connection: Connection, group: Sequence[Settlement]) -> None:
         """Add the group. Everyone changes rows in the same order, so that no two workers wait for each other."""
@@ -30,11 +29,9 @@ class DailySums:
         findings: Sums = defaultdict(lambda: [0, 0])
         for one in group:
             self._add(one.row, requests, findings)
-        if not self._upserts:
-            self._upserts = {one: _upsert(connection.dialect, one) for one in (RequestSum, FindingSum)}
-        self._upserts[RequestSum].run(connection, requests)
+        self._requests.run(connection, _rows(RequestSum, requests))
         if findings:
-            self._upserts[FindingSum].run(connection, findings)
+            self._findings.run(connection, _rows(FindingSum, findings))
 
     def _add(self, row: Mapping[str, Any], requests: Sums, findings: Sums) -> None:
         started: datetime = row["started_at"]
@@ -44,11 +41,7 @@ class DailySums:
             sums[place] += more or 0
         seen = set()
         for finding in row["findings"]:
-            direction = "output" if finding["where"].startswith("choices.") else "prompt"
-            if row["endpoint"] == moderations.ENDPOINT:
-                direction = "check"
-            action = "dry_run" if finding.get("dry_run") else finding["action"]
-            key = (day, tenant, finding["risk"], direction, action)
+            key = (day, tenant, finding["risk"], *direction_and_action(row["endpoint"], finding))
             findings[key][0] += 1
             findings[key][1] += key not in seen
             seen.add(key)
@@ -60,26 +53,7 @@ class DailySums:
         """Nothing to do: nothing is kept here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Upsert:
-    """A statement that adds to rows or makes them, in the database's own words: they are found once, not per group."""
-
-    sql: str
-
-    def run(self, connection: Connection, sums: Sums) -> None:
-        """Add the sums."""
-        connection.exec_driver_sql(self.sql, [(*key, *sums[key]) for key in sorted(sums)])
-
-
-def _upsert(dialect: Dialect, table: type[Base]) -> Upsert:
-    """The statement for a table whose columns are text and whole numbers, in their order."""
-    columns = table.__table__.columns
-    keys = [one.name for one in columns if one.primary_key]
-    values = [one.name for one in columns if not one.primary_key]
-    insert: Any = (sqlite if dialect.name == "sqlite" else postgresql).insert(table)
-    added = {name: columns[name] + insert.excluded[name] for name in values}
-    statement = insert.on_conflict_do_update(index_elements=keys, set_=added)
-    compiled = statement.compile(dialect=dialect, column_keys=[*keys, *values])
-    if tuple(compiled.positiontup) != (*keys, *values):
-        raise RuntimeError(f"{table.__tablename__}: the driver wants its values in another order")
-    return Upsert(str(compiled))
+def _rows(table: type[Base], sums: Sums) -> list[dict[str, str | int]]:
+    """The sums as rows, in the order of their keys; a table's keys stand before its numbers."""
+    names = table.__table__.columns.keys()
+    return [dict(zip(names, (*key, *sums[key]), strict=True)) for key in sorted(sums)]
