@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -63,12 +64,17 @@ class Child:
         return True
 
 
-def _spawn(argv: tuple[str, ...], env: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+def ending_with_parent() -> Callable[[], None]:
+    """What a child calls before it begins, so that the kernel ends it when we die first."""
     libc = ctypes.CDLL(None)
 
     def end_with_parent() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
+    return end_with_parent
+
+
+def _spawn(argv: tuple[str, ...], env: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - argv is ours, no shell
         argv,
         env=env,
@@ -76,5 +82,5 @@ def _spawn(argv: tuple[str, ...], env: dict[str, str], output: IO[bytes]) -> sub
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=end_with_parent,
+        preexec_fn=ending_with_parent(),
     )

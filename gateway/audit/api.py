@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
@@ -27,6 +27,7 @@ from gateway.audit.writer import REQUESTS
 from gateway.control.access import Actor, gateway_of, nothing_here, require
 from gateway.control.paging import After, Limit, page
 from gateway.errors import GatewayError, InvalidRequest
+from gateway.moments import utc
 from gateway.store import RequestRecord, writing
 
 router = APIRouter(prefix="/audit", tags=["audit"])
@@ -64,9 +65,9 @@ async def list_records(
     if tenant is not None:
         query = query.where(RequestRecord.tenant == tenant)
     if since is not None:
-        query = query.where(RequestRecord.started_at >= _utc(since))
+        query = query.where(RequestRecord.started_at >= _asked(since))
     if until is not None:
-        query = query.where(RequestRecord.started_at < _utc(until))
+        query = query.where(RequestRecord.started_at < _asked(until))
     if outcome is not None:
         query = query.where(RequestRecord.outcome == outcome)
     async with gateway_of(request).database.connect() as connection:
@@ -115,7 +116,7 @@ class ExportRequest(Strict):
 async def make_export(request: Request, actor: Operator, wanted: ExportRequest) -> FileResponse:
     """The folder that `opcgate audit export` writes, zipped."""
     gateway = gateway_of(request)
-    span = Wanted(microseconds(_utc(wanted.since)), microseconds(_utc(wanted.until)), wanted.tenant)
+    span = Wanted(microseconds(_asked(wanted.since)), microseconds(_asked(wanted.until)), wanted.tenant)
     if span.from_us >= span.to_us:
         raise InvalidRequest("Field 'from' must be before 'to'. from 须早于 to。", param="from")
     async with writing(gateway.database) as connection:
@@ -180,9 +181,9 @@ def _link(row: Any) -> dict[str, Any]:
     return link_line(Link(*row))
 
 
-def _utc(moment: datetime) -> datetime:
+def _asked(moment: datetime) -> datetime:
     """The moment in UTC, as SQLite compares it: it keeps no time zone. Raises InvalidRequest beyond the calendar."""
     try:
-        return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return utc(moment)
     except OverflowError:
         raise InvalidRequest("Write a moment between the years 1 and 9999. 时间超出范围。", param="from") from None

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
@@ -16,12 +16,13 @@ from gateway.files.batches import Batches, Counts
 from gateway.files.files import PIECE_BYTES, UPLOADED, Files, Owner
 from gateway.files.runner import BatchEndpoint
 from gateway.files.tables import BatchRow, FileRow
+from gateway.moments import unix
 from gateway.surfaces.shape import Shape
+from gateway.tenants.organisations import DEFAULT
 from gateway.tenants.scopes import check_scope
 
 router = APIRouter(prefix="/v1")
 LONGEST_NAME = 255
-DEFAULT_TENANT = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ async def _owner(request: Request) -> Owner:
     """Whose files they are. Raises Unauthorized, Forbidden."""
     caller = await caller_of(request)
     check_scope(caller, "files")
-    return Owner(caller.tenant or DEFAULT_TENANT, caller.key_id)
+    return Owner(caller.tenant or DEFAULT, caller.key_id)
 
 
 Mine = Annotated[Owner, Depends(_owner)]
@@ -194,6 +195,4 @@ def _batch(row: BatchRow, counts: Counts) -> dict[str, Any]:
 
 
 def _unix(moment: datetime | None) -> int | None:
-    if moment is None:
-        return None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return None if moment is None else int(unix(moment))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.audit.text_keys import TextDamaged, TextKeys, UnknownTextKey, seal, unseal
+from gateway.audit.text_keys import TextKeys, UnknownTextKey, seal, unseal
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,3 @@ class Content:
         if key is None:
             raise UnknownTextKey("a file's key isn't among audit's text keys any more. 文件密钥已不在配置中。")
         return unseal(key, sealed, place.encode())
-
-
-__all__ = ["Content", "TextDamaged", "UnknownTextKey"]

@@ -28,6 +28,7 @@ from gateway.ledger.shapes import (
 )
 from gateway.ledger.statement import as_csv, as_json, balance_of, make_statement
 from gateway.ledger.tables import Grant
+from gateway.moments import utc
 from gateway.store import writing
 
 router = APIRouter(tags=["vouchers"])
@@ -159,14 +160,10 @@ def _now(request: Request) -> datetime:
 
 def _period(since: datetime | None, until: datetime | None, now: datetime) -> tuple[datetime, datetime]:
     try:
-        ends = _utc(until) if until else now
-        begins = _utc(since) if since else ends - timedelta(days=30)
+        ends = utc(until) if until else now
+        begins = utc(since) if since else ends - timedelta(days=30)
     except OverflowError:  # the first or last day of the calendar
         begins = ends = now
     if begins >= ends:
         raise InvalidRequest("Field 'from' must be before 'to'. 开始时间须早于结束时间。", param="from")
     return begins, ends
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -7,7 +7,7 @@ import hmac
 import ipaddress
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, insert, select
@@ -161,8 +161,3 @@ def _columns(text: SealedText) -> dict[str, Any]:
 def same_secret(secret: str, digest: str) -> bool:
     """Whether a secret is a report's own; takes as long for wrong ones."""
     return hmac.compare_digest(hashlib.sha256(secret.encode()).hexdigest(), digest)
-
-
-def utc(moment: datetime) -> datetime:
-    """SQLite keeps no time zone; we write UTC."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

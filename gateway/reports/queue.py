@@ -15,7 +15,7 @@ from gateway.audit.tables import TextRow
 from gateway.audit.text_keys import TextKeys
 from gateway.audit.texts import SealedText, open_text
 from gateway.errors import InvalidRequest, NotFound
-from gateway.reports.intake import utc
+from gateway.moments import utc
 from gateway.reports.shapes import NUMBER, Case, Progress, Verdict
 from gateway.reports.tables import ReportRow
 from gateway.store import RequestRecord, writing

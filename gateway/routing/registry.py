@@ -11,6 +11,7 @@ from configs.schema import CatalogSettings
 from configs.sections.routing import NodeSettings
 from gateway.audit.acts import Act, record_act
 from gateway.errors import InvalidRequest, NotFound
+from gateway.moments import utc
 from gateway.routing.node import Wish
 from gateway.routing.tables import NodeReport, NodeRow
 from gateway.store import writing
@@ -37,12 +38,12 @@ async def known_nodes(engine: AsyncEngine, configured: Sequence[NodeSettings]) -
         if row is None:
             nodes.append(KnownNode(settings, False, "active"))
         else:
-            nodes.append(KnownNode(settings, False, row.state, _utc(row.changed_at), row.changed_by))
+            nodes.append(KnownNode(settings, False, row.state, utc(row.changed_at), row.changed_by))
     for name in sorted(rows):
         row = rows[name]
         if row.settings is not None:
             settings = NodeSettings.model_validate(row.settings)
-            nodes.append(KnownNode(settings, True, row.state, _utc(row.changed_at), row.changed_by))
+            nodes.append(KnownNode(settings, True, row.state, utc(row.changed_at), row.changed_by))
     return nodes
 
 
@@ -145,7 +146,3 @@ def _unknown(name: str) -> NotFound:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # SQLite keeps no time zone; we write UTC

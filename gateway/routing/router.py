@@ -10,6 +10,7 @@ from time import monotonic
 
 from gateway.errors import GatewayError, NodeFailed, NodeTimeout, NodeUnavailable, Overloaded
 from gateway.guard import choices_asked
+from gateway.limits.fair import FairTurns
 from gateway.record import RequestEntry
 from gateway.request import CheckedRequest
 from gateway.routing.asked import Asked, prompts_asked
@@ -18,7 +19,7 @@ from gateway.routing.nodes import Nodes
 from gateway.routing.overflow import Overflow
 from gateway.routing.places import Place
 from gateway.routing.prefixes import Prefixes
-from gateway.routing.turns import FifoTurns, Turns
+from gateway.routing.turns import Turns
 from gateway.routing.usage import UsageCheck
 from gateway.tenants.keys import Caller
 from gateway.upstream import Event, ShuttingDown, Transport
@@ -42,7 +43,7 @@ class Router:
     ) -> None:
         """`turns` decides who is next when all nodes are full; `overflow` are other providers; `clock` is monotonic."""
         self.nodes = nodes
-        self.turns = turns or FifoTurns(nodes.settings, clock)
+        self.turns = turns or FairTurns(nodes.settings, {}, clock)
         self._settings = nodes.settings
         self._transport = transport
         self._overflow = overflow

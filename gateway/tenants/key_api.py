@@ -11,10 +11,10 @@ from gateway.chat import Gateway
 from gateway.control.access import Actor, gateway_of, nothing_here, require
 from gateway.control.paging import After, Limit, Page, page, page_of
 from gateway.errors import Forbidden, InvalidRequest
+from gateway.moments import unix
 from gateway.store import ApiKey, writing
 from gateway.tenants.changes import check_member, check_policy_name, checked_addresses, sent
 from gateway.tenants.keys import KeySpec, add_key, change_key, key_row, revoke, rotate
-from gateway.tenants.lookup import unix
 from gateway.tenants.members import member_row
 from gateway.tenants.organisations import DEFAULT
 from gateway.tenants.shapes import Key, KeyChange, NewKey, NewSecret, Rotation, Suspension

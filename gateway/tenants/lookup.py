@@ -1,10 +1,9 @@
 """One look-up: a key's digest to its caller, with what its organisation and member add or take away."""
 
-from datetime import UTC, datetime
-
 from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.moments import unix
 from gateway.store import ApiKey, LabelAgreement
 from gateway.tenants.addresses import parse_networks
 from gateway.tenants.agreements import IN_FORCE, Agreement
@@ -70,8 +69,3 @@ async def digest_of_key(engine: AsyncEngine, key_id: str) -> str | None:
     """The digest under which a key is looked up, for what acts for a key without having it; None for no such key."""
     async with engine.connect() as connection:
         return (await connection.execute(select(ApiKey.digest).where(ApiKey.id == key_id))).scalar_one_or_none()
-
-
-def unix(moment: datetime) -> float:
-    """Unix seconds. SQLite keeps no time zone; we write UTC."""
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,18 +1,19 @@
 """What the control API takes and gives for organisations, members and keys."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from configs.schema import LabelPosition, ModelId
+from gateway.moments import utc
 from gateway.tenants.caller import Role, Scope
 
 
-def _utc(moment: datetime) -> datetime:
-    """SQLite keeps no time zone; we write UTC. What callers send without one is UTC too."""
+def _within_the_calendar(moment: datetime) -> datetime:
+    """What callers send without a time zone is in UTC."""
     try:
-        return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return utc(moment)
     except OverflowError:
         raise ValueError("write a moment between the years 1 and 9999") from None
 
@@ -29,7 +30,7 @@ def _different(values: list[str]) -> list[str]:
     return values
 
 
-Moment = Annotated[datetime, AfterValidator(_utc)]
+Moment = Annotated[datetime, AfterValidator(_within_the_calendar)]
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
 Contact = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 Short = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(_printable)]

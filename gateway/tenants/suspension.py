@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from compliance.policies.policy import RepeatedViolationRule
 from gateway.audit.acts import Act, record_act
 from gateway.control.terminal import cli_actor
+from gateway.moments import utc
 from gateway.record import RequestEntry
 from gateway.store import ApiKey, RequestRecord, writing
 
@@ -63,7 +64,7 @@ async def _why(connection: AsyncConnection, entry: RequestEntry, rule: RepeatedV
         await connection.execute(select(ApiKey.suspended_at, ApiKey.restored_at).where(ApiKey.id == entry.key_id))
     ).first()
     since = max(
-        (_utc(one) for one in key or () if one is not None),
+        (utc(one) for one in key or () if one is not None),
         default=datetime.fromtimestamp(0, UTC),
     )
     most = max(rule.in_a_row, rule.in_a_day)
@@ -77,7 +78,7 @@ async def _why(connection: AsyncConnection, entry: RequestEntry, rule: RepeatedV
         .order_by(RequestRecord.started_at.desc())
         .limit(most)
     )
-    times = [_utc(one) for (one,) in await connection.execute(broken)]
+    times = [utc(one) for (one,) in await connection.execute(broken)]
     day_ago = datetime.fromtimestamp(entry.started_at, UTC) - DAY
     if rule.in_a_day and len([one for one in times if one > day_ago]) >= rule.in_a_day:
         return f"{rule.in_a_day} in a day"
@@ -141,7 +142,7 @@ def suspended_until(
     """Until when a key is suspended, in Unix seconds, infinity for until it is restored; None when it is not."""
     if suspended_at is None or restored_at is not None:
         return None
-    return float("inf") if until is None else _utc(until).timestamp()
+    return float("inf") if until is None else utc(until).timestamp()
 
 
 async def _suspend(
@@ -163,8 +164,3 @@ def _free(now: datetime) -> ColumnElement[bool]:
     """That a key is not suspended now."""
     over = and_(ApiKey.suspended_until.is_not(None), ApiKey.suspended_until <= now)
     return or_(ApiKey.suspended_at.is_(None), ApiKey.restored_at.is_not(None), over)
-
-
-def _utc(moment: datetime) -> datetime:
-    """SQLite keeps no time zone; we write UTC."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -4,7 +4,6 @@ Each place in the pool has a listening socket of its own that this process keeps
 the next worker of that place. SIGHUP: the settings are read again and every worker is replaced, the new one first.
 """
 
-import ctypes
 import logging
 import os
 import selectors
@@ -25,9 +24,9 @@ from configs.loader import SettingsError, load_settings
 from configs.schema import Settings
 from gateway.telemetry.logs import set_up_logging
 from gateway.workers.sockets import bind, port_is_free
+from models.process import ending_with_parent
 
 log = logging.getLogger("opcgate.pool")
-PR_SET_PDEATHSIG = 1  # prctl(2)
 LISTENER_ENV = "OPCGATE_LISTENER"
 READY_ENV = "OPCGATE_READY"
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -228,11 +227,11 @@ class Pool:
 
 def _child_of(parent: int) -> Callable[[], None]:
     """What a worker does before it begins: take signals again, and end when its parent does."""
-    libc = ctypes.CDLL(None)
+    end_with_parent = ending_with_parent()
 
     def prepare() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        end_with_parent()
         if os.getppid() != parent:
             os._exit(1)
 

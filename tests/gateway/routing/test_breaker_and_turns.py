@@ -3,8 +3,8 @@
 import pytest
 
 from configs.sections.routing import RoutingSettings
+from gateway.limits.fair import FairTurns
 from gateway.routing.breaker import Breaker
-from gateway.routing.turns import FifoTurns
 from tests.gateway.routing.site import MODEL
 
 
@@ -96,13 +96,13 @@ def closed(clock: Clock, random: float = 0.5) -> Breaker:
 
 def test_retry_after_is_the_rate_at_which_requests_end() -> None:
     clock = Clock()
-    turns = FifoTurns(RoutingSettings(queue_seconds=20), clock)
-    assert turns.retry_after(MODEL.served_name) == 20, "nothing was seen yet"
+    turns = FairTurns(RoutingSettings(queue_seconds=20), {}, clock)
+    assert turns.retry_after(MODEL.served_name, "opc") == 20, "nothing was seen yet"
     for _ in range(10):
         turns.finished(MODEL.served_name)
         clock.now += 5.0
-    assert turns.retry_after(MODEL.served_name) == 5
+    assert turns.retry_after(MODEL.served_name, "opc") == 5
     clock.now += 500
-    assert turns.retry_after(MODEL.served_name) == 55, "nothing has ended for long"
+    assert turns.retry_after(MODEL.served_name, "opc") == 55, "nothing has ended for long"
     clock.now += 5000
-    assert turns.retry_after(MODEL.served_name) == 60
+    assert turns.retry_after(MODEL.served_name, "opc") == 60

@@ -9,7 +9,6 @@ from configs.sections.routing import NodeSettings
 from gateway.errors import GatewayError
 from gateway.limits.fair import FairTurns
 from gateway.routing.router import Router
-from gateway.routing.turns import FifoTurns, Turns
 from tests.gateway.routing.site import MODEL, site
 
 STEPS = st.lists(
@@ -25,16 +24,16 @@ STEPS = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
-@given(STEPS, st.booleans(), st.booleans())
-def test_places_are_neither_lost_nor_given_twice(steps: list[tuple[str, int]], hedge: bool, fair: bool) -> None:
-    asyncio.run(play(steps, hedge=hedge, fair=fair))
+@given(STEPS, st.booleans())
+def test_places_are_neither_lost_nor_given_twice(steps: list[tuple[str, int]], hedge: bool) -> None:
+    asyncio.run(play(steps, hedge=hedge))
 
 
-async def play(steps: list[tuple[str, int]], *, hedge: bool, fair: bool) -> None:
+async def play(steps: list[tuple[str, int]], *, hedge: bool) -> None:
     nodes = [NodeSettings(name=name, url=f"http://{name}", models=("m",), capacity=2) for name in ("a", "b")]
     here = await site(*nodes, hedge=hedge, queue_length=8, breaker_failures=2)
     clock = asyncio.get_running_loop().time
-    turns: Turns = FairTurns(here.nodes.settings, {}, clock) if fair else FifoTurns(here.nodes.settings, clock)
+    turns = FairTurns(here.nodes.settings, {}, clock)
     here.nodes._freed.clear()
     here.router = Router(here.nodes, here.wire, turns)
     if here.router._hedging:
