@@ -145,6 +145,12 @@ class Batches:
         if row.status not in ("cancelling", "cancelled"):
             raise InvalidRequest(f"The batch is {row.status} and can't be cancelled. 批次已结束，无法取消。")
 
+    async def any_open(self) -> bool:
+        """Whether there is a batch to work on; a read, so that idle workers don't take the lock of writers."""
+        async with self._engine.connect() as connection:
+            found = await connection.execute(select(BatchRow.id).where(BatchRow.status.in_(OPEN)).limit(1))
+            return found.first() is not None
+
     async def claim(self, most: int) -> list[ClaimedLine]:
         """Take up to so many waiting lines, oldest batch first."""
         now = self._now()

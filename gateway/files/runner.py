@@ -92,6 +92,11 @@ class BatchRunner:
 
     async def turn(self) -> bool:
         """One round; True when there was something to do."""
+        if self._clock() - self._swept_at > SWEEP_SECONDS:
+            self._swept_at = self._clock()
+            await self._files.sweep()
+        if not await self._batches.any_open():
+            return False
         room = self._settings.batch_requests_at_once - len(self._running)
         if self._busy() - len(self._running) >= self._settings.batch_yields_at:
             room = 0
@@ -108,11 +113,8 @@ class BatchRunner:
         return await self._tidy_up()
 
     async def _tidy_up(self) -> bool:
-        """Put back, gather, sweep; True when a batch was finished."""
+        """Put back and gather; True when a batch was finished."""
         await self._batches.take_back()
-        if self._clock() - self._swept_at > SWEEP_SECONDS:
-            self._swept_at = self._clock()
-            await self._files.sweep()
         row = await self._batches.finalizable()
         if row is None:
             return False

@@ -177,12 +177,16 @@ class Limits:
                 return
 
     async def _tend(self) -> None:
+        swept = 0
         while True:
             await asyncio.sleep(self._settings.refresh_seconds)
+            minute = int(self._clock() // 60)
             try:
                 await self._book.refresh()
                 await self._give_back(IDLE_SECONDS)
-                await self._shares.sweep(int(self._clock() // 60), self._clock())
+                if minute != swept:
+                    await self._shares.sweep(minute, self._clock())
+                    swept = minute
             except (SQLAlchemyError, OSError) as error:
                 log.warning("limits could not be refreshed: %s", type(error).__name__)
 
