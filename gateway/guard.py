@@ -12,7 +12,7 @@ from compliance.verdict import Action, Finding, ScannerError
 from gateway.errors import NodeFailed, ScanFailed
 from gateway.logprobs import LogprobHold
 from gateway.record import RequestEntry
-from gateway.reported import generated_texts, is_count
+from gateway.reported import cached_part, generated_texts, is_count
 from gateway.request import CheckedRequest
 from gateway.set_answer import speaks_chinese
 from gateway.surfaces.chat import TEXT_FIELDS
@@ -110,8 +110,8 @@ class AnswerGuard:
             entry.unreported += generated_texts(event)
             return
         entry.prompt_tokens = usage["prompt_tokens"]
-        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
-        entry.cached_tokens = cached if is_count(cached) else entry.cached_tokens
+        cached = cached_part(usage)
+        entry.cached_tokens = entry.cached_tokens if cached is None else cached
         completion = usage.get("completion_tokens")
         completion = completion if is_count(completion) else 0
         if self._request.stream and event["choices"]:

@@ -13,6 +13,13 @@ def is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
 
 
+def cached_part(usage: dict[str, Any]) -> int | None:
+    """How many of the prompt's tokens the engine had cached; None where it doesn't say, or says what can't be."""
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else None
+    return cached if is_count(cached) and cached <= usage["prompt_tokens"] else None
+
+
 def generated_texts(event: dict[str, Any]) -> list[tuple[str, str]]:
     """Each text of an event with the field that it belongs to."""
     return [(f"{choice['index']}.{name}", text) for choice in event["choices"] for name, text in _fields(choice)]

@@ -133,7 +133,12 @@ def open_engine(settings: DatabaseSettings) -> AsyncEngine:
         connect = {"timeout": wait, "async_creator_fn": _connect}
         options = {"wait_seconds": wait}
         return create_async_engine(
-            url, pool_pre_ping=True, pool_timeout=wait, connect_args=connect, execution_options=options
+            url,
+            pool_pre_ping=True,
+            pool_timeout=wait,
+            connect_args=connect,
+            execution_options=options,
+            json_serializer=json_of,
         )
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gateway.record import RequestEntry
+from gateway.reported import cached_part
 
 NOTE = "the node reported impossible token counts"
 
@@ -49,14 +50,13 @@ class UsageCheck:
             return False
         seen[index] = output
         usage["total_tokens"] = prompt + output
-        details = usage.get("prompt_tokens_details")
-        if details is not None:
-            self._note_cached(usage, details, prompt)
+        if usage.get("prompt_tokens_details") is not None:
+            self._note_cached(usage)
         return True
 
-    def _note_cached(self, usage: dict[str, Any], details: Any, prompt: int) -> None:
-        cached = details.get("cached_tokens") if isinstance(details, dict) else None
-        if type(cached) is int and 0 <= cached <= prompt:
+    def _note_cached(self, usage: dict[str, Any]) -> None:
+        cached = cached_part(usage)
+        if cached is not None:
             self._entry.cached_tokens = cached
         else:
             usage["prompt_tokens_details"] = None
