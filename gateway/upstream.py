@@ -89,6 +89,9 @@ class HttpTransport:
 
     async def close(self) -> None:
         await self.session.close()
+        await asyncio.sleep(0)  # connections are given up in the loop's next turn
+        for one in list(self._sockets):
+            one.close()  # one that was still being connected when its request was cancelled is nobody's else
 
     async def stop(self) -> None:
         self._stopped = True
