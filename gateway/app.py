@@ -42,7 +42,7 @@ from gateway.limits.shares import Shares
 from gateway.limits.subjects import LimitBook
 from gateway.moderation_categories import shipped_categories
 from gateway.moderations import Moderations
-from gateway.record import Recorder
+from gateway.recorder import Recorder
 from gateway.reports.queue import retain_reports
 from gateway.request import SURFACES
 from gateway.routing.nodes import Nodes
@@ -163,7 +163,8 @@ async def running_gateway(
         also_retained = [partial(retain_reports, engine, settings.reports, f"worker:{worker.id}")]
         audit = await stack.enter_async_context(running_log(settings.audit, engine, worker.id, clock, also_retained))
         parts: list[GroupPart] = [ledger.part, audit.chain, DailySums(settings.telemetry.statistics_utc_offset_hours)]
-        recorder = Recorder(stack.enter_context(group_writer(settings.database, engine, parts)))
+        write_group = stack.enter_context(group_writer(settings.database, engine, parts))
+        recorder = Recorder(write_group, settings.audit.held_records, settings.database.wait_seconds)
         recorder.start()
         stack.push_async_callback(recorder.close)
         overflow = Overflow(settings.routing, settings.upstream) if settings.routing.providers else None

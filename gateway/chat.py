@@ -5,29 +5,19 @@ hold-back gate -> guard models -> pseudonyms put back -> label -> settle. `strea
 answer is a stream of one event.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance.pipeline import Pipeline
-from compliance.verdict import Action, Finding
+from compliance.verdict import Finding
 from configs.schema import Settings
 from gateway.audit.log import AuditLog
 from gateway.call import Call
-from gateway.errors import (
-    ClientGone,
-    GatewayError,
-    InvalidRequest,
-    KeySuspended,
-    NodeFailed,
-    PromptRefused,
-    RecordFailed,
-)
+from gateway.errors import InvalidRequest, NodeFailed, PromptRefused
 from gateway.guard import AnswerGuard, choices_asked, last_usage
 from gateway.guard_client import Judges
 from gateway.judging import judge_prompt, judged
@@ -36,7 +26,8 @@ from gateway.ledger.ledger import Ledger
 from gateway.limits.limits import Limits
 from gateway.limits.places import Places
 from gateway.prompt import scan_prompt
-from gateway.record import Recorder, RequestEntry, Settlement
+from gateway.record import RequestEntry
+from gateway.recorder import Recorder
 from gateway.request import CheckedRequest, parse_request
 from gateway.restoring import restored
 from gateway.routing.nodes import Nodes
@@ -44,9 +35,9 @@ from gateway.routing.router import Router
 from gateway.rules import Rules
 from gateway.scanned import ScannedTexts
 from gateway.set_answer import set_answer_events, speaks_chinese
+from gateway.settling import settled
 from gateway.surfaces.parts import Unscanned
 from gateway.surfaces.surface import Rebuild, Surface
-from gateway.telemetry.logs import log_request
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.traces import Record
 from gateway.tenants.caller import Caller
@@ -58,8 +49,6 @@ from gateway.tokens import NOTHING, TokenCounter
 from gateway.upstream import Event
 from gateway.workers.worker import Worker
 from models.catalog import ServedModel
-
-GONE = (asyncio.CancelledError, GeneratorExit, ClientGone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,58 +232,3 @@ async def guarded(
     entry.outcome = "cut" if guard.any_cut else "completed"
     if guard.cut and request.stream and request.include_usage:
         yield last_usage(request, entry)
-
-
-@asynccontextmanager
-async def settled(gateway: Gateway, entry: RequestEntry) -> AsyncIterator[None]:
-    """Settle the request exactly once, however it ends; a client that leaves can't interrupt it."""
-    try:
-        yield
-    except GatewayError as error:
-        entry.outcome = _outcome_of(error)
-        entry.error_code = error.code or error.type
-        if isinstance(error, KeySuspended):
-            entry.key_id = error.key_id
-        elif isinstance(error, PromptRefused):
-            entry.broke_rules("prompt", Action.block)
-        raise
-    except BaseException as error:
-        entry.outcome = "client_gone" if isinstance(error, GONE) else "failed"
-        raise
-    finally:
-        ended_at = gateway.clock()
-        entry.stages.enter("settle")
-        entry.scan_seconds = entry.stages.seconds("scan prompt")
-        gateway.metrics.count(entry, ended_at)
-        if gateway.settings.telemetry.request_log:
-            log_request(entry, ended_at)
-        if entry.key_id is not None:  # callers without a key are counted, but can't fill the database
-            work = settle(gateway, entry, ended_at)
-            await (work if entry.violation is None else gateway.suspensions.uncut(work))
-        entry.stages.end()
-        gateway.metrics.settled(entry.stages.seconds("settle"))
-        if gateway.trace is not None:
-            gateway.trace(entry, gateway.clock())
-
-
-def _outcome_of(error: GatewayError) -> str:
-    if isinstance(error, PromptRefused):
-        return "refused"
-    return "rejected" if error.status < 500 else "failed"
-
-
-async def settle(gateway: Gateway, entry: RequestEntry, ended_at: float) -> None:
-    """Commit the request's row and charge. Raises RecordFailed when it can't: an answer without a record is none."""
-    hold = entry.hold
-    charge = hold.charge(entry) if hold else None
-    texts = entry.keeping.seal(entry) if entry.keeping else ()
-    written = gateway.recorder.submit(Settlement(entry.row(ended_at), charge, texts, tuple(entry.statements)))
-    if hold:
-        written.add_done_callback(hold.settled)  # also when whoever waits here is cancelled
-    try:
-        await asyncio.shield(written)
-        if entry.violation is not None and entry.key_id is not None:
-            await gateway.suspensions.count(entry)
-            gateway.keys.forget(entry.key_id)
-    except (SQLAlchemyError, OSError) as error:
-        raise RecordFailed("The request could not be recorded; try again. 请求未能记录，请重试。") from error

@@ -19,7 +19,8 @@ GatewayError
 ├── Overloaded              429  the nodes and the queue before them are full
 ├── ScanFailed              503  a scanner failed: nothing was let through
 ├── PolicyUnavailable       503  the policy of the key or model can't be used
-├── RecordFailed            503  the request's record can't be committed
+├── RecordFailed            503  the request's record can't be committed; nothing was given and nothing is charged
+├── RecordPending           503  a stream was given whole, and its record waits for the database
 ├── DirectoryUnavailable    503  the database is away, and this key isn't known here
 ├── TextUnreadable          500  a kept text can't be decrypted (gateway/audit/api.py)
 ├── NodeUnavailable         503  no node can take the request
@@ -223,6 +224,13 @@ class RecordFailed(GatewayError):
     status = 503
     code = "record_failed"
     retry_after_seconds = 2
+
+
+class RecordPending(GatewayError):
+    """A stream is complete but for its end: its record waits for the database, and then it is charged."""
+
+    status = 503
+    code = "record_pending"
 
 
 class DirectoryUnavailable(GatewayError):

@@ -10,12 +10,13 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Protocol
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from configs.schema import DatabaseSettings
-from gateway.record import Settlement, WriteGroup
+from gateway.record import Settlement
+from gateway.recorder import WriteGroup
 from gateway.row_insert import RowInsert
 from gateway.store import RequestRecord, in_time, json_of, prepare_sqlite
 
@@ -48,6 +49,8 @@ def group_writer(
 ) -> Iterator[WriteGroup]:
     """A function that commits a group of settlements in one transaction: request rows, then each part's share.
 
+    A group that is `uncertain` has been tried before and may be in the database already, which is looked up.
+
     SQLite is written from one thread of its own: SQLAlchemy's async layer would change threads at every
     statement, which costs more than the insert.
     """
@@ -63,12 +66,12 @@ def group_writer(
     prepare_sqlite(plain)
     opened: list[Connection] = []  # kept from group to group: taking one from the pool costs as much as a commit
 
-    def write(group: Sequence[Settlement]) -> None:
+    def write(group: Sequence[Settlement], uncertain: bool) -> None:
         try:
             connection = opened[0] if opened else plain.connect()
             opened[:] = [connection]
             with _in_turn(turn), _told(parts), connection.begin():
-                _write_group(connection, requests, parts, group)
+                _write_group(connection, requests, parts, group, uncertain)
         except BaseException:
             close()
             raise
@@ -77,8 +80,8 @@ def group_writer(
         while opened:
             opened.pop().close()
 
-    async def write_in_thread(group: Sequence[Settlement]) -> None:
-        await asyncio.get_running_loop().run_in_executor(thread, write, group)
+    async def write_in_thread(group: Sequence[Settlement], *, uncertain: bool = False) -> None:
+        await asyncio.get_running_loop().run_in_executor(thread, write, group, uncertain)
 
     with ThreadPoolExecutor(1, "records") as thread, _lock_file(plain.url.database) as turn:
         try:
@@ -127,16 +130,29 @@ def _locked(lock: int) -> bool:
 
 
 async def _write_async(
-    engine: AsyncEngine, requests: RowInsert, parts: Sequence[GroupPart], group: Sequence[Settlement]
+    engine: AsyncEngine,
+    requests: RowInsert,
+    parts: Sequence[GroupPart],
+    group: Sequence[Settlement],
+    *,
+    uncertain: bool = False,
 ) -> None:
     with _told(parts):
         async with in_time(engine), engine.begin() as connection:
-            await connection.run_sync(_write_group, requests, parts, group)
+            await connection.run_sync(_write_group, requests, parts, group, uncertain)
 
 
 def _write_group(
-    connection: Connection, requests: RowInsert, parts: Sequence[GroupPart], group: Sequence[Settlement]
+    connection: Connection,
+    requests: RowInsert,
+    parts: Sequence[GroupPart],
+    group: Sequence[Settlement],
+    uncertain: bool,
 ) -> None:
+    if uncertain:
+        ids = [one.row["id"] for one in group]
+        there = set(connection.execute(select(RequestRecord.id).where(RequestRecord.id.in_(ids))).scalars())
+        group = [one for one in group if one.row["id"] not in there]
     requests.run(connection, [one.row for one in group])
     for one in group:
         for statement in one.statements:

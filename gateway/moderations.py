@@ -12,13 +12,14 @@ from compliance.pipeline import Pipeline
 from compliance.verdict import ScannerError, Verdict
 from configs.schema import ModerationSettings
 from gateway.call import Call
-from gateway.chat import Gateway, settled
+from gateway.chat import Gateway
 from gateway.errors import ScanFailed
 from gateway.limits.places import Places
 from gateway.moderation_categories import Categories
 from gateway.prompt import INLINE_CHARS
 from gateway.record import RequestEntry
 from gateway.request import checked_body
+from gateway.settling import settled
 from gateway.surfaces.moderations import ModerationRequest, Texts, texts_of
 from gateway.tenants.scopes import check_scope
 from gateway.upstream import Event

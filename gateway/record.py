@@ -1,7 +1,6 @@
-"""Settling: one row per request, written in groups and committed before the request's last byte."""
+"""What is known of a request, and what it commits when it ends."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +11,6 @@ from compliance.policies.policy import RepeatedViolationRule
 from compliance.rulebook import EffectiveRules
 from compliance.verdict import Action, Direction, Finding
 from gateway.audit.coverage import coverage
-from gateway.background import Background
 from gateway.surfaces import moderations
 from gateway.telemetry.stages import Stages
 
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from gateway.ledger.ledger import Charge, Hold
     from gateway.tenants.keys import Caller
 
-GROUP = 256
+UNDELIVERED = "not delivered: the record could not be committed in time"
 
 
 @dataclass(slots=True)
@@ -180,57 +178,11 @@ class Settlement:
     texts: "tuple[SealedText, ...]" = ()
     statements: tuple[Executable, ...] = ()
 
-
-WriteGroup = Callable[[Sequence[Settlement]], Awaitable[None]]
-
-
-class Recorder:
-    """Writes finished requests in groups: every waiting settlement goes into one transaction."""
-
-    def __init__(self, write_group: WriteGroup) -> None:
-        self._write_group = write_group
-        self._waiting: asyncio.Queue[tuple[Settlement, asyncio.Future[None]]] = asyncio.Queue()
-        self._background = Background()
-
-    def start(self) -> None:
-        """Start the writer; call once, inside the event loop."""
-        self._background.start(self._write_groups(), "recorder")
-
-    def submit(self, settlement: Settlement) -> asyncio.Future[None]:
-        """Have the settlement written; the future is done when it is committed, or fails with the database's error."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.put_nowait((settlement, done))
-        return done
-
-    async def settle(self, settlement: Settlement) -> None:
-        """Return when the settlement is committed. Raises what the database raised."""
-        await asyncio.shield(self.submit(settlement))
-
-    async def close(self) -> None:
-        """Write what waits, then stop."""
-        if self._background.started:
-            await self._waiting.join()
-            await self._background.close()
-
-    async def _write_groups(self) -> None:
-        while True:
-            group = [await self._waiting.get()]
-            while len(group) < GROUP and not self._waiting.empty():
-                group.append(self._waiting.get_nowait())
-            await asyncio.shield(self._write(group))
-            for _ in group:
-                self._waiting.task_done()
-
-    async def _write(self, group: list[tuple[Settlement, asyncio.Future[None]]]) -> None:
-        error: BaseException | None = None
-        try:
-            await self._write_group([settlement for settlement, _ in group])
-        except Exception as caught:  # noqa: BLE001 - whatever it is, the waiting requests are told
-            error = caught
-        for _, done in group:
-            if done.done():
-                continue
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
+    def undelivered(self) -> "Settlement":
+        """The same for a caller who was told 503 instead of the answer: it pays nothing, and the row says so."""
+        row = self.row | {"note": "; ".join(one for one in (self.row["note"], UNDELIVERED) if one)}
+        if row["error_code"] is None:
+            row |= {"outcome": "failed", "error_code": "record_failed"}
+        if row["cost"] is not None:
+            row["cost"] = 0
+        return Settlement(row, None, self.texts)

@@ -23,7 +23,9 @@ class RowInsert:
         self._columns: list[tuple[str, Convert | None]] = []
 
     def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert the rows, at least one."""
+        """Insert the rows, if there are any."""
+        if not rows:
+            return
         if self._sql is None:
             self._prepare(connection, list(rows[0]))
         values = [

@@ -23,6 +23,9 @@ class AuditSettings(Strict):
     Heads are signed after `sign_records` new records or `sign_seconds`, whichever comes first. What is kept of a
     request's text follows its tenant's entry, else its policy's, else `keep_text`. Keys of kept texts come from the
     environment variable `text_keys_env` where that is named, else from `text_key_file`.
+
+    While the database is away, the end of an answer waits for its record for `last_byte_seconds`; records wait in
+    memory until it is back, at most `held_records` of them and those of the requests under way.
     """
 
     key_file: Path = Path(".state/audit-key.pem")
@@ -36,3 +39,5 @@ class AuditSettings(Strict):
     retention_days: int = Field(180, ge=180)
     retention_interval_seconds: float = Field(3600.0, gt=0)
     retention_batch: int = Field(500, ge=1, le=5000)
+    last_byte_seconds: float = Field(10.0, gt=0)
+    held_records: int = Field(10_000, ge=1)

@@ -30,6 +30,7 @@ from gateway.tenants.caller import Caller
 log = logging.getLogger("opcgate.batches")
 SWEEP_SECONDS = 3600.0
 LONGEST_PAUSE_SECONDS = 300.0
+AGAIN_SECONDS = 1.0
 REFUSED_FOR_GOOD = (QuotaSpent, KeySuspended)
 
 
@@ -154,14 +155,18 @@ class BatchRunner:
     async def _take_refusal(self, line: ClaimedLine, entry: RequestEntry, error: GatewayError, wire: Wire) -> None:
         """What will pass is tried again later; what will not is the line's result."""
         passing = (error.status == 429 or error.status >= 500) and not isinstance(error, REFUSED_FOR_GOOD)
-        try:
-            if isinstance(error, RecordFailed) or (passing and line.attempts < self._settings.batch_attempts):
-                await self._batches.postpone(line, min(LONGEST_PAUSE_SECONDS, 2.0**line.attempts))
+        while True:
+            try:
+                if isinstance(error, RecordFailed) or (passing and line.attempts < self._settings.batch_attempts):
+                    await self._batches.postpone(line, min(LONGEST_PAUSE_SECONDS, 2.0**line.attempts))
+                    return
+                result = _result(line, entry.id, error.status, orjson.loads(wire.refusal(error)))
+                await self._batches.store(self._batches.ended(line, result, failed=True))
                 return
-            result = _result(line, entry.id, error.status, orjson.loads(wire.refusal(error)))
-            await self._batches.store(self._batches.ended(line, result, failed=True))
-        except SQLAlchemyError as away:
-            log.warning("batch line %d stays claimed: %s", line.id, type(away).__name__)
+            except (SQLAlchemyError, OSError) as away:
+                # Nobody takes it back from a worker that lives.
+                log.warning("batch line %d stays claimed for now: %s", line.id, type(away).__name__)
+                await asyncio.sleep(AGAIN_SECONDS)
 
     async def _gather(self, row: BatchRow) -> None:
         """Write a finished batch's results into files of their own."""

@@ -135,7 +135,8 @@ def _pay_without_lease(
             missing -= paid
         unpaid += missing if portion.unit == "voucher" else 0
     if unpaid:
-        cost = settlement.row["cost"] = settlement.row["cost"] - unpaid
+        asked = sum(one.amount for one in charge.portions if one.unit == "voucher")
+        cost = settlement.row["cost"] = asked - unpaid  # the same when the group is tried again
         connection.execute(update(RequestRecord).where(RequestRecord.id == charge.request_id).values(cost=cost))
         log.error("request %s: %d millionths of a unit could not be charged any more", charge.request_id, unpaid)
 

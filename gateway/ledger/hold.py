@@ -31,6 +31,7 @@ class Hold:
     settle_draw: Callable[..., None]
     count: Callable[[str], int | None]
     _released: bool = field(default=False, init=False)
+    _waived: bool = field(default=False, init=False)
 
     def charge(self, entry: RequestEntry) -> Charge | None:
         """What the request really costs; the entry's cost and missing token counts are filled in. None for nothing."""
@@ -66,7 +67,12 @@ class Hold:
 
     def settled(self, written: asyncio.Future[None]) -> None:
         """Called when the request's row is written, or is known not to be, or nobody knows."""
-        self.release(committed=not written.cancelled() and written.exception() is None)
+        committed = not written.cancelled() and written.exception() is None
+        self.release(committed=committed and not self._waived)
+
+    def waive(self) -> None:
+        """The charge is taken back while it is being written: whether it was in time, only the database knows."""
+        self._waived = True
 
     def release(self, *, committed: bool) -> None:
         """Give back what was not charged; once only. Not `committed`: a lease that pays is asked about and closed."""

@@ -20,6 +20,7 @@ from gateway.record import RequestEntry
 from gateway.store import ApiKey, RequestRecord, writing
 
 DAY = timedelta(days=1)
+CLOSE_SECONDS = 10.0
 log = logging.getLogger("opcgate.suspension")
 
 
@@ -31,17 +32,17 @@ class Suspensions:
         self._clock = clock
         self._open: set[asyncio.Task[None]] = set()
 
-    async def uncut(self, work: Coroutine[None, None, None]) -> None:
-        """Await work that goes on even if the caller leaves: nobody escapes the count by hanging up."""
+    def uncut(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        """Work that goes on even if the caller leaves: nobody escapes the count by hanging up."""
         task = asyncio.create_task(work)
         self._open.add(task)
         task.add_done_callback(self._open.discard)
-        await asyncio.shield(task)
+        return task
 
     async def close(self) -> None:
-        """Wait for what is under way."""
+        """Wait for what is under way, though not for ever for a database that is away."""
         if self._open:
-            await asyncio.wait(self._open)
+            await asyncio.wait(self._open, timeout=CLOSE_SECONDS)
 
     async def count(self, entry: RequestEntry) -> str | None:
         """Suspend the key if this violation is one too many; returns why, or None. Its record must be committed."""

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from configs.schema import DatabaseSettings
 from gateway.errors import Unauthorized
 from gateway.group_commit import group_writer
-from gateway.record import Recorder, RequestEntry, Settlement
+from gateway.record import RequestEntry, Settlement
+from gateway.recorder import Recorder
 from gateway.store import ApiKey, RequestRecord, migrate, open_engine
 from gateway.tenants.agreements import agree, list_agreements, withdraw
 from gateway.tenants.keys import KeyRing, create_key, list_keys, place_label, revoke_key

@@ -14,7 +14,8 @@ from compliance.verdict import Action
 from configs.schema import DatabaseSettings
 from gateway.errors import KeySuspended
 from gateway.group_commit import group_writer
-from gateway.record import Recorder, RequestEntry, Settlement
+from gateway.record import RequestEntry, Settlement
+from gateway.recorder import Recorder
 from gateway.tenants.keys import KeyRing, create_key
 from gateway.tenants.suspension import Suspensions, last_violations, restore_key, suspend_key
 from tests.conftest import read_cases

@@ -18,7 +18,8 @@ from gateway.audit.source import DatabaseSource
 from gateway.audit.verify import Problem, Verification
 from gateway.audit.writer import ChainWriter
 from gateway.group_commit import group_writer
-from gateway.record import Recorder, RequestEntry, Settlement
+from gateway.record import RequestEntry, Settlement
+from gateway.recorder import Recorder
 
 TABLES = (
     "audit_links", "audit_heads", "audit_signatures", "audit_keys", "audit_texts", "audit_leases", "acts", "requests",

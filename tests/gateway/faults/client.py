@@ -90,7 +90,7 @@ class Client:
         return None
 
     def note(self, site: Site, output_tokens: int | None = None) -> None:
-        """Tell the site that this answer came whole, if it did."""
-        if self.whole:
+        """Tell the site that this answer came whole, if it did but for an end that waited for its record."""
+        if self.whole or self.error == "record_pending":
             cost = None if output_tokens is None else price(output_tokens)
             site.received[self.headers["x-request-id"]] = cost

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tests.gateway.faults.client import Client
 from tests.gateway.faults.site import Site
 
-REFUSALS = {"record_failed", "directory_unavailable", "no_node_available"}
+REFUSALS = {"record_failed", "record_pending", "directory_unavailable", "no_node_available"}
 
 
 @dataclass

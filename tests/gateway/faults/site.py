@@ -63,7 +63,9 @@ def write_settings(folder: Path, node: str, url: str | None = None, **sections: 
             "allow_lists": [f"{ROOT}/configs/lexicons/allow.tsv"],
         },
         "labels": {"key_file": f"{folder}/label-key.pem"},
-        "audit": {"key_file": f"{folder}/audit-key.pem", "text_key_file": f"{folder}/text-keys.txt"},
+        "audit": {
+            "key_file": f"{folder}/audit-key.pem", "text_key_file": f"{folder}/text-keys.txt", "last_byte_seconds": 1.0,
+        },
         "workers": {"heartbeat_seconds": 0.3, "dead_after_seconds": 1.5},
         "ledger": {
             "prices": {MODEL: {"prompt": "1", "output": "10"}},

@@ -9,8 +9,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,6 +34,7 @@ from tests.gateway.faults.site import Site, assert_all_adds_up, open_site, until
 WAIT_SECONDS = 2.0
 AWAY_SECONDS = 30.0
 SHORTER_SECONDS = 8.0
+STREAMS = 20
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +120,9 @@ async def beats_since(moment: datetime, connection: AsyncConnection) -> bool:
     return bool((await connection.execute(select(WorkerRow.id).where(WorkerRow.seen_at > moment))).first())
 
 
-def settings(folder: Path, url: str | None = None) -> Path:
-    return write_settings(folder, "http://127.0.0.1:9", url, database={"wait_seconds": WAIT_SECONDS})
+def settings(folder: Path, url: str | None = None, last_byte_seconds: float = 1.0) -> Path:
+    sections = {"database": {"wait_seconds": WAIT_SECONDS}, "audit": {"last_byte_seconds": last_byte_seconds}}
+    return write_settings(folder, "http://127.0.0.1:9", url, **sections)
 
 
 def address(server: Any) -> str:
@@ -137,6 +141,93 @@ async def test_sqlite_locked(tmp_path: Path) -> None:
     node = Node()
     async with open_site(settings(tmp_path), node.seen, transport=node) as site:
         await through(site, locked(tmp_path / "opcgate.db"), SHORTER_SECONDS)
+
+
+@dataclass
+class Across:
+    """Streams and one whole answer that begin before the database goes away, and end once `gate` is opened."""
+
+    site: Site
+    streams: list[Client]
+    whole: Client
+    asked: list["asyncio.Task[Client]"]
+    gate: asyncio.Event
+
+    @classmethod
+    async def begin(cls, site: Site, node: Node) -> "Across":
+        gate, events = asyncio.Event(), Counter[object]()
+
+        async def pause() -> None:
+            task = asyncio.current_task()
+            events[task] += 1
+            if events[task] > EVENTS // 2:
+                await gate.wait()
+
+        node.pause = pause
+        streams, whole = [Client.of(site) for _ in range(STREAMS)], Client.of(site, stream=False)
+        asked = [asyncio.create_task(one.ask()) for one in streams]
+        await until(lambda: all(b"data:" in one.received for one in streams), "the streams have not begun")
+        node.pause = gate.wait
+        asked.append(asyncio.create_task(whole.ask()))
+        await until(lambda: node.seen.open == STREAMS + 1, "the whole answer has not begun")
+        return cls(site, streams, whole, asked, gate)
+
+    async def end(self) -> None:
+        self.gate.set()
+        await asyncio.gather(*self.asked)
+
+    async def check(self) -> None:
+        """Everything that was given is on record and paid for."""
+        for one in self.streams:
+            assert one.received.decode().count("好") == EVENTS
+            one.note(self.site, EVENTS)
+        assert len(self.site.received) >= STREAMS
+
+        async def there() -> bool:
+            return set(self.site.received) <= set(await self.site.rows())
+
+        await until(there, "streams that were given are not on record")
+        await assert_all_adds_up(self.site)
+
+
+PLACES = [("postgresql", stopped), ("postgresql", frozen), ("sqlite", locked)]
+
+
+@pytest.mark.parametrize(("kind", "away"), PLACES)
+async def test_streams_that_end_while_it_is_away(
+    kind: str, away: Callable[..., Any], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """They are told that their record waits; it is written, and paid, when the database is back. None is begun."""
+    server = request.getfixturevalue("server") if kind == "postgresql" else None
+    node = Node()
+    path = settings(tmp_path, address(server) if server else None)
+    async with open_site(path, node.seen, transport=node) as site:
+        across = await Across.begin(site, node)
+        async with away(server or tmp_path / "opcgate.db"):
+            await across.end()
+            assert {one.error for one in across.streams} == {"record_pending"}
+            assert (across.whole.status, across.whole.error) == (503, "record_failed")
+            await until(lambda: site.gateways[0].recorder.away, "the database is not known to be away")
+            completed = node.seen.completed
+            late = await Client.of(site).ask()
+            assert (late.status, late.error) == (503, "record_failed")
+            assert node.seen.completed == completed, "an answer was made that can't be recorded"
+        await across.check()
+        assert (await Client.of(site).ask()).whole
+
+
+async def test_streams_whose_end_waits_for_its_return(server: Any, tmp_path: Path) -> None:
+    node = Node()
+    async with open_site(settings(tmp_path, address(server), 20.0), node.seen, transport=node) as site:
+        across = await Across.begin(site, node)
+        async with stopped(server):
+            across.gate.set()
+            await until(lambda: site.gateways[0].recorder.away, "the database is not known to be away")
+            assert not any(one.whole for one in across.streams)
+        await across.end()
+        assert all(one.whole for one in (*across.streams, across.whole))
+        across.whole.note(site, EVENTS)
+        await across.check()
 
 
 async def test_who_leaves_while_a_transaction_begins_locks_nobody_out(tmp_path: Path) -> None:

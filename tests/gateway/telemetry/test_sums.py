@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from configs.schema import DatabaseSettings
 from gateway.group_commit import group_writer
-from gateway.record import Recorder, RequestEntry, Settlement
+from gateway.record import RequestEntry, Settlement
+from gateway.recorder import Recorder
 from gateway.store import RequestRecord
 from gateway.telemetry.statistics_tables import FindingSum, RequestSum
 from gateway.telemetry.sums import DailySums
