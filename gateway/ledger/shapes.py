@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from configs.schema import ModelId
+from configs.sections.catalog import ModelId
 from gateway.ledger.amounts import format_amount, parse_amount
 from gateway.ledger.tables import BALANCES, Grant
 from gateway.tenants.shapes import Moment, Short

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from configs.schema import LabelPosition, ModelId
+from configs.schema import LabelPosition
+from configs.sections.catalog import ModelId
 from gateway.moments import utc
 from gateway.tenants.caller import Role, Scope
 
