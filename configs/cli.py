@@ -26,6 +26,7 @@ HELP = {
     "lexicon": "Import, check and compare word lists. / 导入、检查与对比词库。",
     "policy": "List, show and test policies. / 查看与测试策略。",
     "quality": "Measure the scanners on the golden tables. / 在标准用例上评估各检测器。",
+    "quantize": "Quantize a model, measure the result, admit it. / 模型量化、评估与准入。",
     "config": "Check and show the settings. / 检查并显示配置。",
 }
 

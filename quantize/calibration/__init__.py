@@ -1,0 +1,1 @@
+"""Calibration data: reading it strictly, and making it for the starter model."""
