@@ -20,6 +20,7 @@ from gateway.record import RequestEntry
 from gateway.request import CheckedRequest
 from gateway.stream_writer import StreamWriter
 from gateway.surfaces.wire import Wire
+from gateway.tenants.credentials import credentials_of
 from gateway.upstream import Event
 
 log = logging.getLogger("opcgate.endpoint")
@@ -98,6 +99,7 @@ class Exchange:
     ) -> None:
         self._gateway = gateway
         self._answer = answer
+        self._scope = scope
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self._address = gateway.keys.proxies.client(scope)
         self._receive = receive
@@ -137,10 +139,7 @@ class Exchange:
             await self._refuse(GatewayError(f"Something went wrong here; quote {self.entry.id}. 服务内部错误。"))
 
     def _call(self) -> Call:
-        credentials = self._headers.get(b"authorization")
-        if credentials is None and b"x-api-key" in self._headers:
-            credentials = b"Bearer " + self._headers[b"x-api-key"]
-        return Call(credentials, self._address, self.read_body, self._checked)
+        return Call(credentials_of(self._scope["headers"]), self._address, self.read_body, self._checked)
 
     def _checked(self, request: CheckedRequest) -> None:
         self._wire.begin(request, self.entry)

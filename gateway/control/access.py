@@ -8,6 +8,7 @@ from fastapi import Request
 from gateway.chat import Gateway
 from gateway.errors import Forbidden, InvalidRequest, NotFound
 from gateway.tenants.caller import ROLES, Caller, Role
+from gateway.tenants.credentials import credentials_of
 from gateway.tenants.scopes import check_scope
 
 
@@ -67,25 +68,16 @@ def gateway_of(request: Request) -> Gateway:
     return gateway
 
 
-def credentials_of(request: Request) -> bytes | None:
-    """Credentials as the hot endpoints read them: `Authorization`, else `x-api-key` as a bearer."""
-    headers: dict[bytes, bytes] = dict(request.scope["headers"])
-    given = headers.get(b"authorization")
-    if given is None and b"x-api-key" in headers:
-        return b"Bearer " + headers[b"x-api-key"]
-    return given
-
-
 async def caller_of(request: Request) -> Caller:
     """Whoever sends the request with a valid key.
 
-    Raises Unauthorized, KeySuspended, DirectoryUnavailable, and InvalidRequest for zero characters in the address,
-    which PostgreSQL can't even compare with.
+    Raises Unauthorized, KeySuspended, DirectoryUnavailable, and InvalidRequest for a key sent twice and for zero
+    characters in the address, which PostgreSQL can't even compare with.
     """
     if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
         raise InvalidRequest("The path and its parameters can't hold zero characters. 路径与参数不能含空字符。")
     keys = gateway_of(request).keys
-    return await keys.authenticate(credentials_of(request), keys.proxies.client(request.scope))
+    return await keys.authenticate(credentials_of(request.scope["headers"]), keys.proxies.client(request.scope))
 
 
 def require(*roles: Role) -> Callable[..., Awaitable[Actor]]:
