@@ -50,6 +50,7 @@ from gateway.routing.overflow import Overflow, provider_keys
 from gateway.routing.router import Router
 from gateway.routing.sync import NodeSync
 from gateway.rules import Rules
+from gateway.scan_turns import ScanTurns
 from gateway.scanned import ScannedTexts
 from gateway.store import migrate, open_engine
 from gateway.surfaces import moderations as moderation_surface
@@ -189,6 +190,8 @@ async def running_gateway(
         stack.push_async_callback(metrics.close)
         trace = stack.enter_context(running_traces(settings.telemetry, worker.id))
         turns = FairTurns(settings.routing, settings.limits.weights, time.monotonic)
+        scans = ScanTurns(settings.limits.scan_threads)
+        stack.callback(scans.close)
         suspensions = Suspensions(engine, clock)
         stack.push_async_callback(suspensions.close)
         rules.start()
@@ -217,6 +220,7 @@ async def running_gateway(
             clock=clock,
             max_choices=settings.limits.choices_per_request,
             scanned=ScannedTexts(settings.compliance.remembered_texts, settings.compliance.remembered_bytes),
+            scans=scans,
             parts=settings.compliance.unscannable_parts,
             audit=audit,
         )

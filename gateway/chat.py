@@ -33,6 +33,7 @@ from gateway.restoring import restored
 from gateway.routing.nodes import Nodes
 from gateway.routing.router import Router
 from gateway.rules import Rules
+from gateway.scan_turns import ScanTurns
 from gateway.scanned import ScannedTexts
 from gateway.set_answer import set_answer_events, speaks_chinese
 from gateway.settling import settled
@@ -75,6 +76,7 @@ class Gateway:
     clock: Callable[[], float]
     max_choices: int
     scanned: ScannedTexts
+    scans: ScanTurns
     parts: Unscanned
     audit: AuditLog
 
@@ -108,7 +110,7 @@ async def answer(surface: Surface, gateway: Gateway, call: Call, entry: RequestE
                 if surface.billed:
                     entry.hold = await gateway.ledger.hold(caller, model, estimate)
                 entry.stages.enter("scan prompt")
-                prompt = await scan_prompt(rules.pipeline, request, entry, gateway.scanned)
+                prompt = await scan_prompt(rules.pipeline, request, entry, gateway.scanned, gateway.scans)
                 entry.stages.enter("answer")
                 if prompt.replaced is not None:
                     if surface.kind != "generate":

@@ -3,7 +3,6 @@
 It asks no node, so it works while none is ready. What it finds is recorded and has no consequences for the key.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from gateway.moderation_categories import Categories
 from gateway.prompt import INLINE_CHARS
 from gateway.record import RequestEntry
 from gateway.request import checked_body
+from gateway.scan_turns import Steps, all_of
 from gateway.settling import settled
 from gateway.surfaces.moderations import ModerationRequest, Texts, texts_of
 from gateway.tenants.scopes import check_scope
@@ -48,7 +48,9 @@ class Moderations:
                 texts = await self._texts(call)
                 rules = await gateway.rules.of(caller, texts.model or "")
                 entry.under(rules)
-                results = await self._results(rules.pipeline, texts, entry)
+                steps = self._judged(rules.pipeline, texts, entry)
+                short = texts.characters <= INLINE_CHARS
+                results = all_of(steps) if short else await gateway.scans.run(caller.tenant or caller.key_id, steps)
                 entry.outcome = "checked"
                 yield {"id": "modr-" + entry.id.removeprefix("req_"), "model": MODEL, "results": results}
 
@@ -60,13 +62,12 @@ class Moderations:
             max_characters=self.settings.characters_per_request,
         )
 
-    async def _results(self, pipeline: Pipeline, texts: Texts, entry: RequestEntry) -> list[dict[str, Any]]:
-        if texts.characters > INLINE_CHARS:
-            return await asyncio.to_thread(self._judged, pipeline, texts, entry)
-        return self._judged(pipeline, texts, entry)
-
-    def _judged(self, pipeline: Pipeline, texts: Texts, entry: RequestEntry) -> list[dict[str, Any]]:
-        return [self._result(pipeline, texts, where, text, entry) for where, text in texts.by_path]
+    def _judged(self, pipeline: Pipeline, texts: Texts, entry: RequestEntry) -> Steps[list[dict[str, Any]]]:
+        results = []
+        for where, text in texts.by_path:
+            results.append(self._result(pipeline, texts, where, text, entry))
+            yield len(text)
+        return results
 
     def _result(self, pipeline: Pipeline, texts: Texts, where: str, text: str, entry: RequestEntry) -> dict[str, Any]:
         try:

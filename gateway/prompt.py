@@ -4,7 +4,6 @@ Each string is scanned alone, and once: a conversation that is sent again costs 
 one go (a user's turns, the parts of a message) are also scanned where they join.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,8 +14,9 @@ from compliance.verdict import Action, Finding, ScannerError
 from gateway.errors import InvalidRequest, PromptRefused, ScanFailed
 from gateway.record import RequestEntry
 from gateway.request import CheckedRequest
+from gateway.scan_turns import ScanTurns, Steps, all_of
 from gateway.scanned import Outcome, ScannedTexts
-from gateway.seams import SCANNERS, Crossing, crossings, joins
+from gateway.seams import SCANNERS, Crossing, crossings_of, joins
 from gateway.surfaces.shape import Place
 
 INLINE_CHARS = 4_000
@@ -54,7 +54,7 @@ class ScannedPrompt:
 
 
 async def scan_prompt(
-    pipeline: Pipeline, request: CheckedRequest, entry: RequestEntry, scanned: ScannedTexts
+    pipeline: Pipeline, request: CheckedRequest, entry: RequestEntry, scanned: ScannedTexts, turns: ScanTurns
 ) -> ScannedPrompt:
     """Scan all text of a prompt and put masked text in its place.
 
@@ -67,7 +67,9 @@ async def scan_prompt(
             f"fewer. 请求中的文本超过 {MOST_TEXTS} 段。"
         )
     scan = PromptScan(pipeline, scanned, places, request.joined(), entry)
-    return await asyncio.to_thread(scan.run) if scan.is_long() else scan.run()
+    if scan.is_long():
+        return await turns.run(entry.tenant or entry.key_id or "", scan.steps())
+    return all_of(scan.steps())
 
 
 class PromptScan:
@@ -103,14 +105,17 @@ class PromptScan:
             size = sum(map(_cost, new))
         return size > INLINE_CHARS
 
-    def run(self) -> ScannedPrompt:
-        """Scan, record, mask. Raises PromptRefused, ScanFailed."""
+    def steps(self) -> Steps[ScannedPrompt]:
+        """Scan, record, mask, a text at a time. Raises PromptRefused, ScanFailed."""
         try:
             for texts in self._joined:
-                for crossing in crossings(self._pipeline, self._scanned, texts):
-                    self._act_on(crossing)
+                for join in joins(texts):
+                    for crossing in crossings_of(self._pipeline, self._scanned, join):
+                        self._act_on(crossing)
+                    yield _cost(join.text)
             for place in self._places:
                 self._judge(place)
+                yield _cost(place.text)
         except ScannerError as error:
             raise ScanFailed(
                 f"The prompt could not be checked ({error}), so it was not sent to the model. "

@@ -18,7 +18,7 @@ class LimitSettings(Strict):
 
     `key` and `tenant` hold for each of them, `keys`, `tenants` and `models` for those named; what an operator sets
     through the control API goes before. `weights` are the organisations' shares when the nodes are full, 1 for the
-    others.
+    others. Long texts are scanned in `scan_threads` of each worker, where organisations take turns.
     """
 
     concurrent_requests_per_key: int = Field(64, ge=1)
@@ -29,4 +29,5 @@ class LimitSettings(Strict):
     tenants: dict[str, RateSettings] = Field(default_factory=dict)
     models: dict[str, RateSettings] = Field(default_factory=dict)
     weights: dict[str, float] = Field(default_factory=dict)
+    scan_threads: int = Field(2, ge=1, le=32)
     refresh_seconds: float = Field(2.0, gt=0)

@@ -19,6 +19,7 @@ from gateway.moderation_categories import load_categories, shipped_categories
 from gateway.moderations import Moderations
 from gateway.prompt import INLINE_CHARS
 from gateway.record import RequestEntry
+from gateway.scan_turns import all_of
 from gateway.surfaces.moderations import Texts
 from tests.compliance.helpers import of_terms
 from tests.conftest import ROOT, read_cases
@@ -141,7 +142,7 @@ def moderations(**fields: Any) -> Moderations:
 
 def judged(one: Moderations, text: str, terms: dict[str, str]) -> dict[str, Any]:
     entry = RequestEntry(id="r", endpoint="moderations", started_at=0.0, rules_version="v")
-    (result,) = one._judged(of_terms(terms), Texts((("input", text),), "output", None), entry)
+    (result,) = all_of(one._judged(of_terms(terms), Texts((("input", text),), "output", None), entry))
     return result
 
 

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from compliance.pipeline import Pipeline
 from compliance.verdict import Direction, Surface, Verdict
+from gateway import seams
 from gateway.errors import InvalidRequest, PromptRefused
 from gateway.prompt import PromptScan, scan_prompt, without
 from gateway.record import RequestEntry
 from gateway.request import CHAT, CheckedRequest, parse_request
+from gateway.scan_turns import ScanTurns
 from gateway.scanned import CLEAN, ENTRY_BYTES, ScannedTexts
 from gateway.seams import REACH, crossings
 from gateway.surfaces.shape import Place
@@ -37,6 +39,9 @@ class Counting(Pipeline):
     ) -> Verdict:
         self.characters += len(text)
         return self.inner.scan(text, direction, surface=surface, only=only)
+
+
+TURNS = ScanTurns(1)
 
 
 def chat(messages: list[tuple[str, Any]]) -> CheckedRequest:
@@ -66,18 +71,42 @@ async def test_over_messages(case: dict[str, Any], shipped: Pipeline) -> None:
             entry = entry_of(request)
             if "refused_at" in case:
                 with pytest.raises(PromptRefused) as refused:
-                    await scan_prompt(shipped, request, entry, scanned)
+                    await scan_prompt(shipped, request, entry, scanned, TURNS)
                 assert refused.value.param == case["refused_at"]
                 assert entry.findings[-1]["where"] == case["refused_at"]
             else:
-                await scan_prompt(shipped, request, entry, scanned)
+                await scan_prompt(shipped, request, entry, scanned, TURNS)
                 assert sent(request) == case["sent"]
+
+
+async def test_strips_over_many_joins_say_the_same(shipped: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    for strip in (seams.STRIP, 1):
+        monkeypatch.setattr(seams, "JOINS_ALONE", 0)
+        monkeypatch.setattr(seams, "STRIP", strip)
+        for case in read_cases("multi_turn.jsonl"):
+            await test_over_messages(case, shipped)
+
+
+async def test_tiny_texts_cost_what_they_hold(shipped: Pipeline) -> None:
+    """Each join used to cost `REACH` characters, however small the texts: 20,000 took half a minute."""
+    counting = Counting(shipped)
+    texts = [("user", f"{number:03d}好") for number in range(1000)]
+    texts[700:700] = [("user", "买海"), ("user", "洛"), ("user", "因")]
+    request = chat(texts)
+    with pytest.raises(PromptRefused) as refused:
+        await scan_prompt(counting, request, entry_of(request), ScannedTexts(0, 0), TURNS)
+    assert refused.value.param == "messages.702.content"
+    counting.characters = 0
+    harmless = chat(texts[:700] + texts[703:])
+    await scan_prompt(counting, harmless, entry_of(harmless), ScannedTexts(0, 0), TURNS)
+    size = sum(len(text) for _, text in texts)
+    assert size < counting.characters < 3 * size
 
 
 async def test_a_finding_over_a_join_is_reported_where_it_ends(shipped: Pipeline) -> None:
     request = chat([("user", "电话1380"), ("user", "0138000，谢谢")])
     entry = entry_of(request)
-    await scan_prompt(shipped, request, entry, ScannedTexts(10, 10**6))
+    await scan_prompt(shipped, request, entry, ScannedTexts(10, 10**6), TURNS)
     (found,) = entry.findings
     assert (found["where"], found["start"], found["end"], found["type"]) == ("messages.1.content", 0, 7, "mobile")
 
@@ -126,12 +155,12 @@ async def test_a_turn_costs_only_what_is_new_in_it(shipped: Pipeline) -> None:
     for turns in range(1, 31):
         counting.characters = 0
         request = chat(conversation(turns))
-        await scan_prompt(counting, request, entry_of(request), scanned)
+        await scan_prompt(counting, request, entry_of(request), scanned, TURNS)
         new = sum(len(content) for _, content in conversation(turns)[-2:])
         assert counting.characters <= new + 2 * REACH, f"turn {turns} costs more than what is new in it and a join"
     counting.characters = 0
     request = chat(conversation(30))
-    await scan_prompt(counting, request, entry_of(request), scanned)
+    await scan_prompt(counting, request, entry_of(request), scanned, TURNS)
     assert counting.characters == 0
 
 
@@ -140,7 +169,7 @@ async def test_without_a_memory_everything_is_scanned(shipped: Pipeline) -> None
     for _ in range(2):
         counting.characters = 0
         request = chat([("user", "你好")])
-        await scan_prompt(counting, request, entry_of(request), nothing)
+        await scan_prompt(counting, request, entry_of(request), nothing, TURNS)
         assert counting.characters == 2
     assert len(nothing) == 0
 
@@ -199,7 +228,7 @@ def test_many_small_turns_are_as_long_as_what_is_scanned_of_them(shipped: Pipeli
 
 async def test_many_small_turns_that_were_scanned_before_are_looked_up(shipped: Pipeline) -> None:
     scanned, request = ScannedTexts(10_000, 10**7), chat([("user", "好")] * 200)
-    await scan_prompt(shipped, request, entry_of(request), scanned)
+    await scan_prompt(shipped, request, entry_of(request), scanned, TURNS)
     assert not long(shipped, scanned, request)
     assert long(shipped, scanned, chat([("user", "好")] * 1001)), "look-ups have an end too"
 
@@ -209,4 +238,4 @@ async def test_texts_without_end_are_refused(shipped: Pipeline) -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "response_format": schema}
     request = parse_request(CHAT, orjson.dumps(body), max_choices=1)
     with pytest.raises(InvalidRequest, match="more than 20000 texts"):
-        await scan_prompt(shipped, request, entry_of(request), ScannedTexts(10, 10**6))
+        await scan_prompt(shipped, request, entry_of(request), ScannedTexts(10, 10**6), TURNS)
