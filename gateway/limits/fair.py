@@ -90,14 +90,19 @@ class FairTurns:
         queue = self._queues.get(model.served_name)
         return queue is not None and bool(queue.waiting)
 
-    async def wait(self, model: ServedModel, caller: Caller, entry: RequestEntry, take: Take) -> Place:
-        """A place, once it is this request's turn. Raises Overloaded, and what `take` raises."""
+    async def wait(
+        self, model: ServedModel, caller: Caller, entry: RequestEntry, take: Take, answers: int = 1
+    ) -> Place:
+        """A place, once it is this request's turn. Raises Overloaded, and what `take` raises.
+
+        A request for several `answers` costs its organisation as many turns: the node writes them all.
+        """
         queue = self._queues.setdefault(model.served_name, Queue())
         tenant = caller.tenant or caller.key_id
         mine = Waiting(tenant, entry.priority == "batch", 0.0, take, asyncio.get_running_loop().create_future())
         if len(self) >= self._settings.queue_length:
             self._make_room(mine, model)
-        queue.add(mine, 1.0 / self._weights.get(tenant, 1.0))
+        queue.add(mine, answers / self._weights.get(tenant, 1.0))
         try:
             async with asyncio.timeout(self._settings.queue_seconds):
                 return await mine.place

@@ -25,8 +25,8 @@ class Asked:
     """
 
     __slots__ = (
-        "_keys", "_prefixes", "_prompt", "_settings", "body", "caller", "check", "failure", "model", "request",
-        "tokens", "tried",
+        "_keys", "_prefixes", "_prompt", "_settings", "answers", "body", "caller", "check", "failure", "model",
+        "request", "tokens", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -37,8 +37,10 @@ class Asked:
         settings: RoutingSettings,
         prefixes: Prefixes,
         check: UsageCheck,
+        answers: int,
     ) -> None:
-        """`check` looks at what the answer says of its tokens."""
+        """`check` looks at what the answer says of its tokens; `answers` are all choices of all prompts."""
+        self.answers = answers
         self.request = request
         self.model = model
         self.caller = caller

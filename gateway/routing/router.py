@@ -66,8 +66,9 @@ class Router:
 
         Raises GatewayError.
         """
-        check = UsageCheck(entry, model.base.context_tokens, prompts_asked(request.body), choices_asked(request.body))
-        asked = Asked(request, model, caller, self._settings, self._prefixes, check)
+        answers = choices_asked(request.body)
+        check = UsageCheck(entry, model.base.context_tokens, prompts_asked(request.body), answers)
+        asked = Asked(request, model, caller, self._settings, self._prefixes, check, answers)
         until = self._clock() + self._settings.start_seconds
         while True:
             attempt = await self._attempt(asked, entry)
@@ -102,7 +103,7 @@ class Router:
                 return place
         began = self._clock()
         try:
-            return await self.turns.wait(asked.model, asked.caller, entry, partial(self._take, asked))
+            return await self.turns.wait(asked.model, asked.caller, entry, partial(self._take, asked), asked.answers)
         finally:
             entry.queue_seconds += self._clock() - began
 

@@ -20,8 +20,10 @@ class Turns(Protocol):
         """Whether a newcomer has somebody before it."""
         ...
 
-    async def wait(self, model: ServedModel, caller: Caller, entry: RequestEntry, take: Take) -> Place:
-        """A place, once it is this request's turn. Raises Overloaded, and what `take` raises."""
+    async def wait(
+        self, model: ServedModel, caller: Caller, entry: RequestEntry, take: Take, answers: int = 1
+    ) -> Place:
+        """A place, once it is this request's turn, which costs `answers`. Raises Overloaded, and what `take` raises."""
         ...
 
     def freed(self) -> None:

@@ -58,13 +58,13 @@ class Line:
         self.refused: list[str] = []
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def add(self, tenant: str, name: str, *, batch: bool = False) -> asyncio.Task[None]:
+    async def add(self, tenant: str, name: str, *, batch: bool = False, answers: int = 1) -> asyncio.Task[None]:
         entry = RequestEntry(id=name, endpoint="e", started_at=0.0, rules_version="r")
         entry.priority = "batch" if batch else "live"
 
         async def wait() -> None:
             try:
-                await self.turns.wait(MODEL, Caller("key", None, tenant=tenant), entry, self.node.take)  # type: ignore[arg-type]
+                await self.turns.wait(MODEL, Caller("key", None, tenant=tenant), entry, self.node.take, answers)  # type: ignore[arg-type]
             except Overloaded:
                 self.refused.append(name)
             else:
@@ -93,8 +93,9 @@ async def test_who_goes_next(case: dict) -> None:
     line = Line(turns(weights=case.get("weights"), queue_length=case.get("room", 1000)), Node())
     for arrival in case["arrive"]:
         tenant, _, kind = arrival.partition(":")
+        tenant, _, answers = tenant.partition("*")
         number = sum(1 for one in line.tasks if one.get_name().startswith(tenant)) + 1
-        task = await line.add(tenant, f"{tenant}{number}", batch=kind == "batch")
+        task = await line.add(tenant, f"{tenant}{number}", batch=kind == "batch", answers=int(answers or 1))
         task.set_name(f"{tenant}{number}")
     await line.serve(len(case["go"]))
     assert line.gone == case["go"]
