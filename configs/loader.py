@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from configs.schema import CatalogSettings, Settings
-from configs.strict import Strict
+from configs.sections.catalog import AdmittedVariants
+from configs.sections.compatibility import CompatibilitySettings
 
 CONFIG_DIR = Path(__file__).resolve().parent
 DEFAULT_PATH = CONFIG_DIR / "opcgate.yaml"
-S = TypeVar("S", bound=Strict)
+S = TypeVar("S", bound=BaseModel)
 
 
 class SettingsError(Exception):
@@ -51,11 +52,48 @@ def load_settings(path: Path | None = None) -> Settings:
 
 
 def load_catalog(path: Path) -> CatalogSettings:
-    """Load a catalog file. Local model and adapter paths stay as written. Raises SettingsError."""
-    return _parse(CatalogSettings, path)
+    """Load a catalog file with the variants admitted to it. Local paths stay as written. Raises SettingsError."""
+    raw, beside = _read(path), variants_path(path)
+    where = str(path)
+    if beside.is_file() and isinstance(raw, dict) and isinstance(raw.get("models"), list):
+        admitted = load_admitted(path)
+        models = [one for one in raw["models"] if isinstance(one, dict)]
+        unknown = sorted(admitted.root.keys() - {one.get("id") for one in models})
+        if unknown:
+            raise SettingsError(f"{beside}: {path} has no model {', '.join(unknown)}; take it out. 目录中没有该模型。")
+        raw = {**raw, "models": [_with_admitted(one, admitted) for one in raw["models"]]}
+        where = f"{path} with {beside.name}"
+    return _validated(CatalogSettings, raw, where)
+
+
+def variants_path(catalog: Path) -> Path:
+    """The file beside a catalog file that holds the variants admitted by evaluation: `models.variants.yaml`."""
+    return catalog.with_name(f"{catalog.stem}.variants{catalog.suffix}")
+
+
+def load_admitted(catalog: Path) -> AdmittedVariants:
+    """The variants admitted to a catalog file; none without a file. Raises SettingsError."""
+    path = variants_path(catalog)
+    return _parse(AdmittedVariants, path) if path.is_file() else AdmittedVariants({})
+
+
+def _with_admitted(model: object, admitted: AdmittedVariants) -> object:
+    if not isinstance(model, dict) or model.get("id") not in admitted.root:
+        return model
+    variants = [one.model_dump(mode="json") for one in admitted.root[model["id"]]]
+    return model | {"variants": [*(model.get("variants") or ()), *variants]}
+
+
+def load_compatibility(path: Path) -> CompatibilitySettings:
+    """Load a compatibility matrix. Raises SettingsError."""
+    return _parse(CompatibilitySettings, path)
 
 
 def _parse(schema: type[S], path: Path) -> S:
+    return _validated(schema, _read(path), str(path))
+
+
+def _read(path: Path) -> object:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -68,7 +106,7 @@ def _parse(schema: type[S], path: Path) -> S:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where else ""
         raise SettingsError(f"{path}{line}: is not YAML ({getattr(error, 'problem', error)}).") from None
-    return _validated(schema, {} if raw is None else raw, str(path))
+    return {} if raw is None else raw
 
 
 def _validated(schema: type[S], raw: object, where: str) -> S:

@@ -1,24 +1,35 @@
 """The catalog: public model ids, the names under which engines serve them, and digests of local weights."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from configs.compatibility import carries_adapters
 from configs.schema import AdapterSettings, CatalogSettings, ModelSettings
+from configs.sections.catalog import Hardware, PublicModel, VariantSettings, variant_id
+from models.manifest import ArtefactError, artefact_digest
+from models.weights import WeightsError, check_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGEST_CHARS = 12
 
 
 class CatalogError(Exception):
-    """A model or adapter of the catalog can't be used; the message says which and what to do."""
+    """A model or adapter of the catalog can't be used; the message says which and what to do, in both languages."""
+
+    def __init__(self, en: str, zh: str = "") -> None:
+        super().__init__(f"{en} {zh}".strip())
+        self.en, self.zh = en, zh
 
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """One id that callers may name. `served_name` is the engine's name for exactly these weights."""
+    """One id that callers may name. `served_name` is the engine's name for exactly these weights.
+
+    `variant` is the quantized artefact that answers; an adapter's digest on one covers both.
+    """
 
     id: str
     served_name: str
@@ -26,11 +37,33 @@ class ServedModel:
     base: ModelSettings
     adapter: AdapterSettings | None = None
     adapter_path: Path | None = None
+    variant: VariantSettings | None = None
+
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """This id and those it is made from, nearest first; what isn't set for one holds as for the next."""
+        own = self.adapter.id if self.adapter else self.base.id
+        ids = [self.id, own]
+        if self.adapter and self.variant and self.id != own:
+            ids.append(variant_id(self.base.id, self.variant.scheme))
+        return tuple(dict.fromkeys([*ids, self.base.id]))
 
     @property
     def parent(self) -> str | None:
-        """The base model's id, for an adapter."""
-        return self.base.id if self.adapter else None
+        """The id of the model that an adapter is on, or of the base that a variant is of."""
+        if self.adapter is None:
+            return self.base.id if self.id != self.base.id else None
+        return self.lineage[-2] if len(self.lineage) == 4 else self.base.id
+
+    @property
+    def quantization(self) -> str | None:
+        """The scheme of the weights that answer; None for unquantized ones."""
+        return self.variant.scheme if self.variant else self.base.quantization
+
+    @property
+    def vertical(self) -> str | None:
+        """The trade that it was made for: the adapter's own, else the base's."""
+        return (self.adapter.vertical if self.adapter else None) or self.base.vertical
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +88,59 @@ def probe(base: ModelSettings, served_name: str) -> Probe:
 
 
 class Catalog:
-    """Every served model by public id; built once from the catalog file."""
+    """Every served model by public id; built once from the catalog file. Digests are read once each."""
 
     def __init__(self, settings: CatalogSettings, root: Path = ROOT) -> None:
+        self.settings = settings
         self._bases = {entry.id: entry for entry in settings.models}
+        self._public = settings.public_ids()
         self._root = root
+        self._digests: dict[Path, str] = {}
 
     def base(self, model_id: str) -> ModelSettings:
         """The base model with this id. Raises CatalogError."""
         if model_id not in self._bases:
-            raise CatalogError(f"model '{model_id}' isn't in the catalog; it has {', '.join(self._bases)}")
+            raise CatalogError(
+                f"model '{model_id}' isn't in the catalog; it has {', '.join(self._bases)}.", "模型目录中没有该模型。"
+            )
         return self._bases[model_id]
 
-    def weights(self, base: ModelSettings) -> str:
+    def variant(self, base: ModelSettings, scheme: str | None) -> VariantSettings | None:
+        """The variant of this scheme, in any case of letters; without one, what the base's id is answered from.
+
+        Raises CatalogError.
+        """
+        wanted = (scheme or base.served_variant or "").lower()
+        found = next((one for one in base.variants if one.scheme == wanted), None)
+        if wanted and found is None:
+            has = ", ".join(one.scheme for one in base.variants) or "none"
+            raise CatalogError(
+                f"model '{base.id}' has no variant '{scheme}'; it has {has}. Make one with `opcgate quantize run` "
+                "and admit it with `opcgate quantize evaluate --admit`.",
+                "该模型没有这个量化版本。",
+            )
+        return found
+
+    def weights(self, base: ModelSettings, scheme: str | None = None) -> str:
         """What vLLM's --model takes: an existing local folder, or a hub id. Raises CatalogError."""
         source = base.source
-        path = self._folder(base)
+        variant = self.variant(base, scheme)
+        path = self.folder(base) if variant is None else self._root / variant.path
         if path is None:
             return source.huggingface or source.modelscope or ""
+        if variant is not None:
+            self._variant_digest(base, variant)
+            return str(path)
         if not (path / "config.json").is_file():
             raise CatalogError(
                 f"model '{base.id}': {path} holds no config.json; run `opcgate models build-starter` "
-                f"or correct source.{source.kind()} in the catalog"
+                f"or correct source.{source.kind()} in the catalog.",
+                "模型目录缺少 config.json。",
             )
+        _check(path, f"model '{base.id}'")
         return str(path)
 
-    def _folder(self, base: ModelSettings) -> Path | None:
+    def folder(self, base: ModelSettings) -> Path | None:
         """Where the weights are on this machine, or None for a hub's. Raises CatalogError for a missing package."""
         if base.source.path is not None:
             return self._root / base.source.path
@@ -91,38 +151,117 @@ class Catalog:
         if found is None or found.origin is None:
             raise CatalogError(
                 f"model '{base.id}': the package {package} is not installed; install it, or correct "
-                "source.package in the catalog"
+                "source.package in the catalog.",
+                "未安装该模型的软件包。",
             )
         return Path(found.origin).parent / inside
 
+    def variant_folder(self, variant: VariantSettings) -> Path:
+        """Where a variant's artefact is."""
+        return self._root / variant.path
+
+    def adapter_folder(self, adapter: AdapterSettings) -> Path:
+        """Where an adapter's weights are."""
+        return self._root / adapter.path
+
+    def public(self, public_id: str) -> PublicModel:
+        """What a public id stands for. Raises CatalogError."""
+        if public_id not in self._public:
+            raise CatalogError(
+                f"not in the catalog: {public_id}; it has {', '.join(self._public)}.", "模型目录中没有该模型。"
+            )
+        return self._public[public_id]
+
     def served(self, model_ids: tuple[str, ...]) -> dict[str, ServedModel]:
-        """The named bases and adapters, ready to serve. Raises CatalogError for an unknown id."""
-        owners = {base.id: base for base in self._bases.values()}
-        owners |= {adapter.id: base for base in self._bases.values() for adapter in base.adapters}
-        missing = [one for one in model_ids if one not in owners]
-        if missing:
-            raise CatalogError(f"not in the catalog: {', '.join(missing)}")
-        base_ids = dict.fromkeys(owners[one].id for one in model_ids)
-        known = {model.id: model for base_id in base_ids for model in self.family(base_id)}
+        """The named models, ready to serve. Raises CatalogError for an unknown id, or one that nothing can serve."""
+        wanted = {one: self.public(one) for one in model_ids}
+        families = dict.fromkeys((one.base.id, one.variant.scheme if one.variant else None) for one in wanted.values())
+        known = {model.id: model for base_id, scheme in families for model in self.family(base_id, scheme)}
+        for one, meant in wanted.items():
+            if one not in known:
+                support = carries_adapters(meant.scheme)
+                raise CatalogError(f"'{one}' can't be served: {support.why_en}", support.why_zh)
         return {one: known[one] for one in model_ids}
 
-    def family(self, base_id: str) -> list[ServedModel]:
-        """A base model and its adapters, each adapter under a name unique to its content. Raises CatalogError."""
+    def family(
+        self, base_id: str, scheme: str | None = None, hardware: Hardware | None = None, *, plain: bool = False
+    ) -> list[ServedModel]:
+        """What an engine with this base, or this variant of it, serves: the model, its adapters, and their other ids.
+
+        Adapters are left out where the compatibility matrix says no; without `hardware`, only if it does so everywhere.
+        Where the base's own id is answered from this variant, the own ids stand beside the variant's, under the same
+        names in the engine. `plain` is the unquantized base, even where a variant answers its id. Raises CatalogError.
+        """
         base = self.base(base_id)
-        family = [ServedModel(base.id, base.id, self._base_digest(base), base)]
-        for adapter in base.adapters:
-            path = self._root / adapter.path
-            digest = folder_digest(path)
-            name = f"{adapter.id}@{digest[:DIGEST_CHARS]}"
-            family.append(ServedModel(adapter.id, name, digest, base, adapter, path))
+        variant = None if plain else self.variant(base, scheme)
+        if variant is None:
+            family = [ServedModel(base.id, base.id, self._base_digest(base), base)]
+        else:
+            public_id, digest = variant_id(base.id, variant.scheme), self._variant_digest(base, variant)
+            family = [ServedModel(public_id, _name(public_id, digest), digest, base, variant=variant)]
+        if carries_adapters(variant.scheme if variant else None, hardware).verdict != "no":
+            family += [self._adapted(family[0], one) for one in base.adapters]
+        if variant is not None and base.served_variant == variant.scheme:
+            family += [replace(one, id=one.adapter.id if one.adapter else base.id) for one in family]
         return family
+
+    def _adapted(self, model: ServedModel, adapter: AdapterSettings) -> ServedModel:
+        path, what = self.adapter_folder(adapter), f"adapter '{adapter.id}'"
+        digest = self._pinned(path, adapter.digest, what)
+        _check(path, what)
+        public_id = adapter.id
+        if model.variant is not None:
+            # The same adapter on other weights is another model, so both digests go into the name.
+            digest = hashlib.sha256(f"{model.digest}\n{digest}\n".encode()).hexdigest()
+            public_id = variant_id(adapter.id, model.variant.scheme)
+        name = _name(public_id, digest)
+        return ServedModel(public_id, name, digest, model.base, adapter, path, model.variant)
 
     def _base_digest(self, base: ModelSettings) -> str:
         """Of the files for local weights; of source and revision for a hub's, which the hub pins."""
-        path = self._folder(base)
+        path = self.folder(base)
         if path is not None:
-            return folder_digest(path)
+            return self._pinned(path, base.digest, f"model '{base.id}'")
         return hashlib.sha256(base.source.model_dump_json(exclude={"package"}).encode()).hexdigest()
+
+    def _pinned(self, folder: Path, pinned: str | None, what: str) -> str:
+        """A folder's digest, which is the one that the catalog pins, if it pins one. Raises CatalogError."""
+        digest = self._digests.get(folder) or folder_digest(folder)
+        self._digests[folder] = digest
+        if pinned is not None and digest != pinned:
+            raise CatalogError(
+                f"{what}: {folder} has the digest {digest}, and the catalog pins {pinned}; get the files that were "
+                "meant, or pin the new digest once they are reviewed.",
+                "文件摘要与目录中登记的不一致，请恢复原文件，或复核后更新目录中的摘要。",
+            )
+        return digest
+
+    def _variant_digest(self, base: ModelSettings, variant: VariantSettings) -> str:
+        """The artefact's digest: the admitted one, every file as its manifest says. Raises CatalogError."""
+        folder, what = self.variant_folder(variant), f"variant '{variant_id(base.id, variant.scheme)}'"
+        try:
+            digest = self._digests.get(folder) or artefact_digest(folder)
+        except ArtefactError as error:
+            raise CatalogError(f"{what}: {error.en}", error.zh) from None
+        self._digests[folder] = digest
+        if digest != variant.digest:
+            raise CatalogError(
+                f"{what}: {folder} has the digest {digest}, and {variant.digest} was admitted; restore the artefact, "
+                "or evaluate and admit this one (`opcgate quantize evaluate --admit`).",
+                "量化产物的摘要与准入时不一致，请恢复原产物，或重新评估并准入。",
+            )
+        return digest
+
+
+def _check(folder: Path, what: str) -> None:
+    try:
+        check_weights(folder)
+    except WeightsError as error:
+        raise CatalogError(f"{what}: {error.en}", error.zh) from None
+
+
+def _name(public_id: str, digest: str) -> str:
+    return f"{public_id}@{digest[:DIGEST_CHARS]}"
 
 
 def folder_digest(folder: Path) -> str:
@@ -130,7 +269,7 @@ def folder_digest(folder: Path) -> str:
     total = hashlib.sha256()
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     if not files:
-        raise CatalogError(f"{folder} is empty or missing; build it or correct the catalog")
+        raise CatalogError(f"{folder} is empty or missing; build it or correct the catalog.", "目录为空或不存在。")
     for path in files:
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()

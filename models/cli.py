@@ -67,20 +67,23 @@ def _engine() -> None:
 @engine.command("start")
 def start(
     model: Annotated[str | None, typer.Option(help="Catalog id; default engine.model of the settings.")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="A quantized variant of it, like W8A8; default engine.variant.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port; default engine.port of the settings.")] = None,
     config: ConfigPath = None,
 ) -> None:
     """Start vLLM for a catalog model, load its adapters, and run until Ctrl-C. / 启动引擎直到 Ctrl-C。"""
     from configs.loader import SettingsError, load_settings
-    from models.launch import run_engine
+    from models.launch import chosen_engine, run_engine
 
     try:
         settings = load_settings(config)
     except SettingsError as error:
         typer.echo(f"opcgate engine: {error}", err=True)
         raise typer.Exit(2) from None
-    chosen = {name: value for name, value in (("model", model), ("port", port)) if value is not None}
-    raise typer.Exit(run_engine(settings, settings.engine.model_copy(update=chosen)))
+    engine = chosen_engine(settings.engine, model, variant)
+    raise typer.Exit(run_engine(settings, engine if port is None else engine.model_copy(update={"port": port})))
 
 
 @models.command("list")

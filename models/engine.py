@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from configs.schema import EngineSettings
+from configs.sections.catalog import Hardware, ModelSettings
 from models.catalog import Catalog, CatalogError, Probe, ServedModel
+from models.compatibility import this_hardware
 
 LOOPBACK_ONLY = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
@@ -23,30 +25,49 @@ class EngineCommand:
     url: str
 
 
-def engine_command(catalog: Catalog, settings: EngineSettings) -> EngineCommand:
-    """The command that serves a catalog model with vLLM, CPU or CUDA build alike. Raises CatalogError."""
+def engine_command(catalog: Catalog, settings: EngineSettings, hardware: Hardware | None = None) -> EngineCommand:
+    """The command that serves a catalog model with vLLM, CPU or CUDA build alike. Raises CatalogError.
+
+    `hardware` is what it will run on; default this machine's.
+    """
     base = catalog.base(settings.model)
+    variant = catalog.variant(base, settings.variant)
+    weights = catalog.weights(base, settings.variant)
+    hardware = hardware or this_hardware()
+    family = catalog.family(base.id, settings.variant, hardware)
     # The CPU build's own `vllm serve` script looks for a distribution of another name, so the module it is.
     argv = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    argv += ["--model", catalog.weights(base), "--served-model-name", base.id]
+    argv += ["--model", weights, "--served-model-name", family[0].served_name]
     argv += ["--host", settings.host, "--port", str(settings.port)]
     argv += ["--max-model-len", str(base.context_tokens), "--dtype", base.dtype]
     # Cached tokens have a price of their own, so the engine has to say how many there were.
     argv += ["--disable-uvicorn-access-log", "--enable-prompt-tokens-details"]
     if base.kind == "embed":
         argv += ["--runner", "pooling"]
-    if base.source.revision:
-        argv += ["--revision", base.source.revision]
-    if base.quantization:
-        argv += ["--quantization", base.quantization]
+    # A variant's own config.json says how it was quantized, and vLLM reads it there.
+    if variant is None:
+        argv += _source_flags(base)
     if base.tool_parser:
         argv += ["--enable-auto-tool-choice", "--tool-call-parser", base.tool_parser]
     if base.reasoning_parser:
         argv += ["--reasoning-parser", base.reasoning_parser]
-    if base.adapters:
+    if any(one.adapter for one in family):
         argv += ["--enable-lora", "--max-lora-rank", str(base.max_lora_rank)]
-    argv += base.engine_args
-    return EngineCommand(tuple(argv), _environment(base.source.kind(), settings), engine_url(settings))
+    argv += [*base.engine_args, *base.hardware_args.get(hardware, ()), *(variant.engine_args if variant else ())]
+    source = "path" if variant else base.source.kind()
+    return EngineCommand(tuple(argv), _environment(source, settings), engine_url(settings))
+
+
+def _source_flags(base: ModelSettings) -> list[str]:
+    """Revision and quantization of weights that the catalog names itself."""
+    flags = []
+    if base.source.kind() in ("huggingface", "modelscope") and base.quantization != "bitsandbytes":
+        flags += ["--load-format", "safetensors"]  # what is fetched at start must not be unpickled
+    if base.source.revision:
+        flags += ["--revision", base.source.revision]
+    if base.quantization:
+        flags += ["--quantization", base.quantization]
+    return flags
 
 
 def engine_url(settings: EngineSettings) -> str:
@@ -68,7 +89,9 @@ def _environment(source: str, settings: EngineSettings) -> dict[str, str]:
 
 def load_adapters(catalog: Catalog, settings: EngineSettings) -> Iterator[ServedModel]:
     """Load each of the model's adapters into the running engine, under its digest's name. Raises CatalogError."""
-    for model in catalog.family(settings.model)[1:]:
+    family = catalog.family(settings.model, settings.variant, this_hardware())
+    by_name = {model.served_name: model for model in reversed(family) if model.adapter}
+    for model in reversed(by_name.values()):
         body = {"lora_name": model.served_name, "lora_path": str(model.adapter_path)}
         request = urllib.request.Request(  # noqa: S310 - the address is the engine this process started
             engine_url(settings) + "/v1/load_lora_adapter",

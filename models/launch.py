@@ -9,7 +9,9 @@ import typer
 from configs.loader import SettingsError, load_catalog
 from configs.schema import EngineSettings, Settings
 from models.catalog import Catalog, CatalogError, probe
+from models.doctor import check_engine
 from models.engine import answers, engine_command, engine_url, load_adapters
+from models.machine import read_machine
 from models.process import Child
 from models.stopping import Stopped, signals_stop
 
@@ -20,17 +22,27 @@ class EngineFailed(Exception):
     """The engine ended or never answered; the message holds the end of its log."""
 
 
+def chosen_engine(engine: EngineSettings, model: str | None, variant: str | None) -> EngineSettings:
+    """The engine's settings with what the command line names; another model goes without the settings' variant."""
+    if model is not None:
+        engine = engine.model_copy(update={"model": model, "variant": None})
+    # The catalog says which schemes a model has, so an unknown one is its to refuse.
+    return engine if variant is None else engine.model_copy(update={"variant": variant.lower()})
+
+
 def run_engine(settings: Settings, engine: EngineSettings) -> int:
     """Run one engine until it ends (1) or somebody stops it (0); 2 when it can't start."""
     child: Child | None = None
     try:
         with signals_stop():
             catalog = Catalog(load_catalog(settings.catalog))
+            machine = read_machine()
+            for line in check_engine(catalog, engine, machine):
+                typer.echo(line)
             child = start_engine(catalog, engine, Path(".state") / f"engine-{engine.port}.log")
             wait_for_engine(child, catalog, engine, lambda line: typer.echo(line))
-            typer.echo(
-                f"ready: {engine_url(engine)} serves {', '.join(m.served_name for m in catalog.family(engine.model))}"
-            )
+            family = catalog.family(engine.model, engine.variant, machine.hardware)
+            typer.echo(f"ready: {engine_url(engine)} serves {', '.join(one.id for one in family)}")
             child.process.wait()
             return 1
     except Stopped:
@@ -53,7 +65,7 @@ def wait_for_engine(child: Child, catalog: Catalog, settings: EngineSettings, re
     """Return when a probe is answered and every adapter is loaded. Raises EngineFailed."""
     started = time.monotonic()
     url = engine_url(settings)
-    asked = probe(catalog.base(settings.model), settings.model)
+    asked = probe(catalog.base(settings.model), catalog.family(settings.model, settings.variant)[0].served_name)
     while not answers(url, asked, timeout_seconds=30):
         waited = time.monotonic() - started
         if child.exit_code is not None:

@@ -1,9 +1,10 @@
 """The catalog file: base models, their quantized variants and adapters. Units are in the names."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, RootModel, field_validator
 
 from configs.sections.ledger import PriceSettings
 from configs.strict import Strict
@@ -74,6 +75,23 @@ class VariantSettings(Strict):
     engine_args: tuple[str, ...] = ()
 
 
+def _one_per_scheme(variants: tuple[VariantSettings, ...]) -> tuple[VariantSettings, ...]:
+    schemes = [one.scheme for one in variants]
+    doubled = sorted({one for one in schemes if schemes.count(one) > 1})
+    if doubled:
+        raise ValueError(f"scheme used twice: {', '.join(doubled)}; keep one variant of each")
+    return variants
+
+
+Variants = Annotated[tuple[VariantSettings, ...], AfterValidator(_one_per_scheme)]
+
+
+class AdmittedVariants(RootModel[dict[ModelId, Variants]]):
+    """The file of variants that evaluation has admitted, by model id; commands write it (models/admission.py)."""
+
+    model_config = ConfigDict(frozen=True)
+
+
 class ModelSettings(Strict):
     """One catalog entry: a base model, how vLLM is to run it, and its adapters. `embed` models make vectors.
 
@@ -101,21 +119,35 @@ class ModelSettings(Strict):
     description_en: str = ""
     max_lora_rank: int = Field(16, ge=1)
     adapters: tuple[AdapterSettings, ...] = ()
-    variants: tuple[VariantSettings, ...] = ()
+    variants: Variants = ()
     served_variant: Scheme | None = None
-
-    @field_validator("variants")
-    @classmethod
-    def _one_per_scheme(cls, variants: tuple[VariantSettings, ...]) -> tuple[VariantSettings, ...]:
-        schemes = [one.scheme for one in variants]
-        doubled = sorted({one for one in schemes if schemes.count(one) > 1})
-        if doubled:
-            raise ValueError(f"scheme used twice: {', '.join(doubled)}; keep one variant of each")
-        return variants
 
     def model_post_init(self, _context: object) -> None:
         if self.served_variant and self.served_variant not in {one.scheme for one in self.variants}:
             raise ValueError(f"served_variant: the model has no variant {self.served_variant}")
+        if self.digest and self.source.kind() in ("huggingface", "modelscope"):
+            raise ValueError("digest: it pins weights on this machine; pin a hub's with source.revision")
+        if self.kind == "embed" and self.adapters:
+            raise ValueError("adapters: a model that makes vectors takes none")
+
+
+@dataclass(frozen=True, slots=True)
+class PublicModel:
+    """What a public id stands for: a base or one of its adapters, quantized or not."""
+
+    base: ModelSettings
+    adapter: AdapterSettings | None = None
+    variant: VariantSettings | None = None
+
+    @property
+    def scheme(self) -> Scheme | None:
+        """What answers the id: the scheme in it, else the base's `served_variant`; None is unquantized."""
+        return self.variant.scheme if self.variant else self.base.served_variant
+
+
+def variant_id(public_id: str, scheme: Scheme) -> str:
+    """The public id of a model's or an adapter's variant."""
+    return f"{public_id}-{scheme}"
 
 
 class CatalogSettings(Strict):
@@ -126,8 +158,23 @@ class CatalogSettings(Strict):
     @field_validator("models")
     @classmethod
     def _ids_are_unique(cls, models: tuple[ModelSettings, ...]) -> tuple[ModelSettings, ...]:
-        ids = [entry.id for entry in models] + [a.id for entry in models for a in entry.adapters]
+        ids = [public_id for public_id, _ in _public_ids(models)]
         doubled = sorted({one for one in ids if ids.count(one) > 1})
         if doubled:
-            raise ValueError(f"id used twice: {', '.join(doubled)}")
+            raise ValueError(f"id used twice: {', '.join(doubled)} (a variant's is its model's with -<scheme>)")
         return models
+
+    def public_ids(self) -> dict[str, PublicModel]:
+        """Every id that callers may name, those of variants included, and what it stands for."""
+        return dict(_public_ids(self.models))
+
+
+def _public_ids(models: tuple[ModelSettings, ...]) -> list[tuple[str, PublicModel]]:
+    found = []
+    for base in models:
+        for variant in (None, *base.variants):
+            named = [(base.id, None), *((one.id, one) for one in base.adapters)]
+            for own_id, adapter in named:
+                public_id = variant_id(own_id, variant.scheme) if variant else own_id
+                found.append((public_id, PublicModel(base, adapter, variant)))
+    return found

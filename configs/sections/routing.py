@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from configs.sections.catalog import Hardware
 from configs.strict import Strict
 
 
@@ -49,12 +50,14 @@ class NodeSettings(Strict):
     """One engine node: an address that answers vLLM's API, and the catalog models that it serves.
 
     `capacity` is how many requests it takes at once; `cost_weight` makes it look that much busier than it is.
+    Where `hardware` is named, models that it can't serve are refused (configs/compatibility.yaml).
     """
 
     name: NodeName
     url: NodeAddress
     models: tuple[str, ...] = Field(min_length=1)
     region: Region = ""
+    hardware: Hardware | None = None
     capacity: int = Field(1024, ge=1, le=1_000_000)
     cost_weight: float = Field(1.0, gt=0, le=1000)
     labels: dict[LabelText, LabelText] = Field(default_factory=dict, max_length=20)

@@ -3,20 +3,25 @@
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
+from safetensors.numpy import save_file
 
 from configs.schema import CatalogSettings, EngineSettings
 from models.catalog import Catalog, CatalogError, folder_digest
 from models.engine import engine_command
 from models.process import Child
+from tests.models.site import make_site, open_catalog
 
 
 def catalog(tmp_path: Path, **entry: object) -> Catalog:
     folder = tmp_path / "base"
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text("{}")
+    save_file({"w": numpy.zeros(4, dtype=numpy.float32)}, folder / "model.safetensors")
     (tmp_path / "lora").mkdir(exist_ok=True)
     (tmp_path / "lora" / "adapter_config.json").write_text("{}")
+    save_file({"a": numpy.zeros(4, dtype=numpy.float32)}, tmp_path / "lora" / "adapter_model.safetensors")
     base = {"id": "m", "source": {"path": "base"}, "context_tokens": 512} | entry
     return Catalog(CatalogSettings.model_validate({"models": [base]}), tmp_path)
 
@@ -31,6 +36,30 @@ def test_a_local_model_starts_offline(tmp_path: Path) -> None:
     assert command.env["HF_HUB_OFFLINE"] == command.env["VLLM_NO_USAGE_STATS"] == "1"
 
 
+FLAGS = {"engine_args": ["--any"], "hardware_args": {"cpu": ["--only-cpu"], "cuda": ["--only-cuda"]}}
+
+
+@pytest.mark.parametrize(
+    ("variant", "hardware", "has", "lacks"),
+    [
+        ("nf4", "cpu", ["--any", "--only-cpu", "--enable-lora", "m-nf4@"], ["--only-cuda", "--quantization"]),
+        ("w8a8", "cpu", ["--any", "--only-cpu", "m-w8a8@"], ["--enable-lora"]),
+        ("w8a8", "cpu-avx512", ["--any"], ["--enable-lora", "--only-cpu"]),
+        ("w8a8", "cuda", ["--only-cuda", "--enable-lora"], ["--only-cpu"]),
+        (None, "cuda", ["--only-cuda", "--enable-lora", "--quantization fp8"], ["@"]),
+    ],
+)
+def test_flags_follow_the_variant_and_the_hardware(
+    variant: str | None, hardware: str, has: list[str], lacks: list[str], tmp_path: Path
+) -> None:
+    catalog = open_catalog(make_site(tmp_path, "nf4", "w8a8", quantization="fp8", **FLAGS))
+    command = engine_command(catalog, EngineSettings(model="m", variant=variant), hardware)
+    line = " ".join(command.argv).replace(str(tmp_path), "")
+    assert [one for one in has if one not in line] == []
+    assert [one for one in lacks if one in line] == []
+    assert command.env["HF_HUB_OFFLINE"] == "1"
+
+
 @pytest.mark.parametrize(("hub", "flag"), [("huggingface", None), ("modelscope", "1")])
 def test_a_hub_model_may_be_fetched(
     tmp_path: Path, hub: str, flag: str | None, monkeypatch: pytest.MonkeyPatch
@@ -42,6 +71,7 @@ def test_a_hub_model_may_be_fetched(
     assert "--model Qwen/Qwen3-0.6B" in line
     assert "--revision abc" in line
     assert "--quantization fp8" in line
+    assert "--load-format safetensors" in line, "what is fetched must not be unpickled"
     assert command.env.get("VLLM_USE_MODELSCOPE") == flag
     assert "HF_HUB_OFFLINE" not in command.env
 
@@ -56,7 +86,7 @@ def test_missing_weights_and_unknown_models_say_what_to_do(tmp_path: Path) -> No
 def test_an_adapter_is_served_under_a_name_unique_to_its_content(tmp_path: Path) -> None:
     adapters = [{"id": "m-lora", "path": "lora"}]
     before = catalog(tmp_path, adapters=adapters).served(("m-lora",))["m-lora"]
-    (tmp_path / "lora" / "weights").write_text("other")
+    (tmp_path / "lora" / "README.md").write_text("other")
     after = catalog(tmp_path, adapters=adapters).served(("m-lora",))["m-lora"]
     assert before.served_name.startswith("m-lora@")
     assert before.served_name != after.served_name
