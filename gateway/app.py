@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from compliance.build import build_rules, shipped_classifier
 from compliance.guards.build import build_guards
 from compliance.guards.guard import Guard
+from compliance.labels.ids import new_content_id
 from compliance.labels.labels import build_labels
 from configs.loader import SettingsError, load_catalog
 from configs.schema import Settings
@@ -54,6 +55,8 @@ from gateway.scan_turns import ScanTurns
 from gateway.scanned import ScannedTexts
 from gateway.store import migrate, open_engine
 from gateway.surfaces import moderations as moderation_surface
+from gateway.surfaces.anthropic import shape as messages
+from gateway.surfaces.anthropic.wire import AnthropicErrors
 from gateway.surfaces.openapi import documented
 from gateway.surfaces.wire import Wire
 from gateway.telemetry.metrics import Metrics
@@ -227,12 +230,17 @@ async def running_gateway(
 
 
 async def _error_response(request: Request, error: Exception) -> Response:
-    """OpenAI's error body for everything that isn't a 2xx, the framework's own refusals included."""
+    """OpenAI's error body for everything that isn't a 2xx, the framework's own refusals included; Anthropic's there."""
     refusal = _as_gateway_error(request, error)
-    headers = {name.decode(): value.decode() for name, value in refusal.headers()}
+    path = request.url.path
+    wire = AnthropicErrors() if path == messages.PATH or path.startswith(f"{messages.PATH}/") else Wire()
+    headers = [*refusal.headers(), *wire.headers("req_" + new_content_id(time.time()))]
+    response = Response(wire.refusal(refusal), refusal.status, media_type="application/json")
+    for name, value in headers:
+        response.headers[name.decode()] = value.decode()
     if isinstance(error, HTTPException):
-        headers |= error.headers or {}  # a 405 says which methods there are
-    return Response(refusal.body(), refusal.status, headers, media_type="application/json")
+        response.headers.update(error.headers or {})  # a 405 says which methods there are
+    return response
 
 
 def _as_gateway_error(request: Request, error: Exception) -> GatewayError:

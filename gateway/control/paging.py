@@ -5,7 +5,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel
-from sqlalchemy import Row, Select, literal, tuple_
+from sqlalchemy import ColumnElement, Row, Select, literal, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -29,7 +29,7 @@ class Page(BaseModel, Generic[T]):
 async def page(
     connection: AsyncConnection,
     query: Select[Any],
-    order: Sequence[InstrumentedAttribute[Any]],
+    order: Sequence[InstrumentedAttribute[Any] | ColumnElement[Any]],
     limit: int,
     after: str | None,
 ) -> tuple[Sequence[Row[Any]], bool]:

@@ -1,14 +1,14 @@
 """Control routes of limits: what an operator sets for a key, an organisation or a model."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from configs.sections.limits import RateSettings
 from gateway.control.access import Actor, gateway_of, nothing_here, require
-from gateway.control.paging import Limit, Page
+from gateway.control.paging import Limit, Page, page, page_of
 from gateway.limits.overrides import remove_limit, set_limit
 from gateway.limits.subjects import Kind, LimitBook, Subject
 from gateway.limits.tables import LimitRow
@@ -18,11 +18,15 @@ Operator = Annotated[Actor, Depends(require("operator"))]
 Id = Annotated[
     str, Path(max_length=100, description="Id of the key, organisation or model. / 密钥、企业或模型的标识。")
 ]
+AfterSubject = Annotated[
+    str | None, Query(max_length=120, description="`id` of the last one of the page before. / 上一页最后一条的 id。")
+]
 
 
 class SubjectLimits(BaseModel):
-    """The limits of a subject, and where they come from."""
+    """The limits of a subject, and where they come from. `id` is `kind/subject`, as lists are paged by."""
 
+    id: str
     kind: Kind
     subject: str
     source: Literal["operator", "settings"]
@@ -30,23 +34,23 @@ class SubjectLimits(BaseModel):
 
 
 @router.get("", summary="List the limits that operators have set. / 列出运营方设置的限制。")
-async def list_limits(request: Request, _actor: Operator, limit: Limit = 100) -> Page[SubjectLimits]:
-    query = select(*LimitRow.__table__.columns).order_by(LimitRow.kind, LimitRow.subject).limit(limit + 1)
+async def list_limits(
+    request: Request, _actor: Operator, limit: Limit = 100, after: AfterSubject = None
+) -> Page[SubjectLimits]:
+    query = select(*LimitRow.__table__.columns)
+    order = (LimitRow.kind, LimitRow.subject, LimitRow.kind + "/" + LimitRow.subject)
     async with gateway_of(request).database.connect() as connection:
-        rows = [
-            SubjectLimits(
-                kind=row.kind,
-                subject=row.subject,
-                source="operator",
-                limits=RateSettings(
-                    requests_per_minute=row.requests_per_minute,
-                    tokens_per_minute=row.tokens_per_minute,
-                    concurrent_requests=row.concurrent_requests,
-                ),
-            )
-            for row in await connection.execute(query)
-        ]
-    return Page(data=rows[:limit], has_more=len(rows) > limit)
+        return page_of(_shown, *await page(connection, query, order, limit, after))
+
+
+def _shown(row: Row[Any]) -> SubjectLimits:
+    limits = RateSettings(
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        concurrent_requests=row.concurrent_requests,
+    )
+    id_ = f"{row.kind}/{row.subject}"
+    return SubjectLimits(id=id_, kind=row.kind, subject=row.subject, source="operator", limits=limits)
 
 
 @router.get("/{kind}/{subject:path}", summary="Read the limits of a subject. / 查看限制。")
@@ -71,4 +75,5 @@ async def _described(request: Request, subject: Subject) -> SubjectLimits:
     book = LimitBook(gateway.settings.limits, gateway.database)
     await book.refresh()
     source: Literal["operator", "settings"] = "operator" if book.is_set(subject) else "settings"
-    return SubjectLimits(kind=subject.kind, subject=subject.id, source=source, limits=book.of(subject))
+    id_ = f"{subject.kind}/{subject.id}"
+    return SubjectLimits(id=id_, kind=subject.kind, subject=subject.id, source=source, limits=book.of(subject))

@@ -52,3 +52,22 @@ def test_wrong_limits_name_the_field(site: Site) -> None:
         assert answer.status_code == 400
         assert field in answer.json()["error"]["param"]
     assert site.api(site.operator, "PUT", "/limits/planet/k", json={}).status_code == 400
+
+
+def test_what_is_set_comes_in_pages(site: Site) -> None:
+    subjects = [f"{kind}/page-{number}" for kind in ("key", "model", "tenant") for number in range(2)]
+    for one in subjects:
+        assert site.api(site.operator, "PUT", f"/limits/{one}", json={"requests_per_minute": 5}).status_code == 200
+    seen: list[str] = []
+    after: dict[str, str] = {}
+    more = True
+    while more:
+        page = site.api(site.operator, "GET", "/limits", params={"limit": 4, **after}).json()
+        seen += [one["id"] for one in page["data"]]
+        after, more = {"after": seen[-1]}, page["has_more"]
+    whole = [one["id"] for one in site.api(site.operator, "GET", "/limits").json()["data"]]
+    assert seen == whole == sorted(whole)
+    assert set(subjects) <= set(seen)
+    assert site.api(site.operator, "GET", "/limits", params={"after": "key/none"}).status_code == 404
+    for one in subjects:
+        assert site.api(site.operator, "DELETE", f"/limits/{one}").status_code == 204

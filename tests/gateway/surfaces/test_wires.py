@@ -39,6 +39,25 @@ def test_a_broken_stream_of_messages_fails_as_an_event(faulty: Faulty) -> None:
     assert last["request_id"] == response.headers["request-id"] == response.headers["x-request-id"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "type_"),
+    [
+        ("GET", "/v1/messages", 405, "invalid_request_error"),
+        ("POST", "/v1/messages/batches", 404, "not_found_error"),
+        ("DELETE", "/v1/messages/count_tokens", 405, "invalid_request_error"),
+    ],
+)
+def test_paths_that_are_not_there_speak_anthropics_format(
+    faulty: Faulty, method: str, path: str, status: int, type_: str
+) -> None:
+    answer = faulty.client.request(method, path)
+    said = answer.json()
+    assert (answer.status_code, said["type"], said["error"]["type"]) == (status, "error", type_)
+    assert said["request_id"] == answer.headers["request-id"]
+    assert ("allow" in answer.headers) == (status == 405)
+    assert set(faulty.client.request(method, path.replace("messages", "message")).json()) == {"error"}, "others do not"
+
+
 ERRORS = [
     ({"model": "nope"}, 404, "not_found_error"),
     ({"max_tokens": 0}, 400, "invalid_request_error"),
