@@ -3,12 +3,12 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3,$(shell command -v $(nam
 BIN := .venv/bin
 MODEL ?=
 .DEFAULT_GOAL := up
-.PHONY: up test check setup node-sdk starter bench fuzz clean
+.PHONY: up test check setup quantize-env node-sdk starter bench fuzz clean
 
 up: setup ## Start engine and gateway, print a working curl line
 	@exec $(BIN)/opcgate up $(if $(MODEL),--model $(MODEL))
 
-test: setup node-sdk ## Run every check and every test, the real engine included
+test: setup quantize-env node-sdk ## Run every check and every test, the real engine included
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -28,6 +28,9 @@ SLOW := test_cli test_cli_files test_*_cli test_disguised_streams test_minimal_h
 setup:
 	@test -n "$(PYTHON)" || { echo "setup: Python 3.11 is needed and no python3 was found. 需要 Python 3.11。" >&2; exit 2; }
 	@$(PYTHON) configs/bootstrap.py
+
+quantize-env: setup ## llm-compressor in an environment of its own, .venv-quantize, for `opcgate quantize`
+	@$(PYTHON) configs/bootstrap.py quantize
 
 node-sdk: setup tests/node/node_modules/.stamp
 
@@ -51,4 +54,4 @@ fuzz: setup ## Fuzz the Unicode stage, the gate and endless input, a minute each
 	@for target in unicode gate endless; do $(BIN)/python -m tests.fuzz.run $$target --seconds 60 || exit 1; done
 
 clean:
-	rm -rf .venv .venv-bench .venv-bench-scan .state tests/node/node_modules
+	rm -rf .venv .venv-quantize .venv-bench .venv-bench-scan .state tests/node/node_modules

