@@ -40,7 +40,7 @@ from gateway.settling import settled
 from gateway.surfaces.parts import Unscanned
 from gateway.surfaces.surface import Rebuild, Surface
 from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.traces import Record
+from gateway.telemetry.traces import Traces
 from gateway.tenants.caller import Caller
 from gateway.tenants.ring import KeyRing
 from gateway.tenants.scopes import check_model, check_scope
@@ -72,7 +72,7 @@ class Gateway:
     recorder: Recorder
     worker: Worker
     metrics: Metrics
-    trace: Record | None
+    trace: Traces | None
     clock: Callable[[], float]
     max_choices: int
     scanned: ScannedTexts

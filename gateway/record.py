@@ -17,6 +17,7 @@ from gateway.telemetry.stages import Stages
 if TYPE_CHECKING:
     from gateway.audit.texts import Keeping, SealedText
     from gateway.ledger.ledger import Charge, Hold
+    from gateway.telemetry.traces import TraceIds
     from gateway.tenants.keys import Caller
 
 UNDELIVERED = "not delivered: the record could not be committed in time"
@@ -54,6 +55,7 @@ class RequestEntry:
     attempts: int = 0
     stages: Stages = field(default_factory=Stages)
     traceparent: str | None = None
+    trace: "TraceIds | None" = None
     scan_seconds: float = 0.0
     queue_seconds: float = 0.0
     first_byte_at: float | None = None

@@ -21,6 +21,8 @@ GONE = (asyncio.CancelledError, GeneratorExit, ClientGone)
 @asynccontextmanager
 async def settled(gateway: "Gateway", entry: RequestEntry) -> AsyncIterator[None]:
     """Settle the request exactly once, however it ends; a client that leaves can't interrupt it."""
+    if gateway.trace is not None:
+        entry.trace = gateway.trace.begin(entry)
     try:
         gateway.recorder.check_room()
         yield

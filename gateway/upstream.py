@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -22,6 +23,7 @@ from gateway.errors import (
 from gateway.sse import SSEDecoder
 
 Event = dict[str, Any]
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 LAST_TYPES = frozenset(("response.completed", "response.incomplete", "response.failed", "message_stop"))
 """Types of the last event of streams that end without `[DONE]`: Responses and Anthropic messages."""
@@ -44,7 +46,9 @@ class ShuttingDown(NodeUnavailable):
 class Transport(Protocol):
     """What the gateway needs of a node; tests and load tests may bring their own."""
 
-    def events(self, url: str, body: bytes, *, stream: bool) -> AsyncGenerator[Event]:
+    def events(
+        self, url: str, body: bytes, *, stream: bool, headers: Mapping[str, str] = NO_HEADERS
+    ) -> AsyncGenerator[Event]:
         """Post `body`; yield each event of a stream, or the one JSON answer. Closing it aborts the request."""
         ...
 
@@ -100,9 +104,11 @@ class HttpTransport:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
 
-    async def events(self, url: str, body: bytes, *, stream: bool) -> AsyncGenerator[Event]:
+    async def events(
+        self, url: str, body: bytes, *, stream: bool, headers: Mapping[str, str] = NO_HEADERS
+    ) -> AsyncGenerator[Event]:
         wait = self.settings.idle_seconds if stream else self.settings.whole_answer_seconds
-        async with self._post(url, body, wait) as response:
+        async with self._post(url, body, wait, headers) as response:
             if response.status != 200:
                 raise _refusal(response.status, await _limited(response, self.settings.answer_bytes, wait))
             if not stream:
@@ -123,12 +129,14 @@ class HttpTransport:
             raise NodeUnavailable("The node can't be reached.") from None
 
     @asynccontextmanager
-    async def _post(self, url: str, body: bytes, wait_seconds: float) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _post(
+        self, url: str, body: bytes, wait_seconds: float, more: Mapping[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """One POST whose foreign errors, also those while the body is read, leave as GatewayError."""
         if self._stopped:
             raise _shutting_down()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.settings.connect_seconds, sock_read=wait_seconds)
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": "application/json", **more}
         try:
             async with self.session.post(
                 url, data=body, headers=headers, timeout=timeout, allow_redirects=False

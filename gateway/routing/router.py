@@ -22,7 +22,7 @@ from gateway.routing.prefixes import Prefixes
 from gateway.routing.turns import Turns
 from gateway.routing.usage import UsageCheck
 from gateway.tenants.keys import Caller
-from gateway.upstream import Event, ShuttingDown, Transport
+from gateway.upstream import NO_HEADERS, Event, ShuttingDown, Transport
 from models.catalog import ServedModel
 
 TRANSIENT = (NodeUnavailable, NodeFailed, NodeTimeout)
@@ -124,7 +124,9 @@ class Router:
         began = False
         try:
             url = node.settings.url + asked.request.engine_path
-            async with aclosing(self._transport.events(url, asked.body, stream=asked.request.stream)) as events:
+            told = {"traceparent": entry.trace.traceparent()} if entry.trace is not None else NO_HEADERS
+            stream = self._transport.events(url, asked.body, stream=asked.request.stream, headers=told)
+            async with aclosing(stream) as events:
                 async for event in events:
                     began = True
                     node.events += 1

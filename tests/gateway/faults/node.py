@@ -1,11 +1,11 @@
 """A node in this process, for tests that are about everything else."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.upstream import Event
+from gateway.upstream import NO_HEADERS, Event
 from loadtests.fake_engine import Seen
 
 EVENTS = 6
@@ -18,7 +18,9 @@ class Node:
     pause: Callable[[], Any] = lambda: asyncio.sleep(0)
     seen: Seen = field(default_factory=Seen)
 
-    async def events(self, url: str, body: bytes, *, stream: bool) -> AsyncGenerator[Event]:
+    async def events(
+        self, url: str, body: bytes, *, stream: bool, headers: Mapping[str, str] = NO_HEADERS
+    ) -> AsyncGenerator[Event]:
         if b'"prompt":"1"' in body.replace(b" ", b""):
             yield {"choices": [{"index": 0, "text": "1", "finish_reason": "length"}]}
             return

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from gateway.request import CHAT, CheckedRequest, parse_request
 from gateway.routing.nodes import Nodes
 from gateway.routing.router import Router
 from gateway.tenants.caller import Caller
-from gateway.upstream import Event, ModelNotThere, NodeRefused, ShuttingDown
+from gateway.upstream import NO_HEADERS, Event, ModelNotThere, NodeRefused, ShuttingDown
 from models.catalog import ServedModel
 
 SETTINGS = ModelSettings(id="m", source=SourceSettings(huggingface="x/x"), context_tokens=100)
@@ -42,6 +42,7 @@ class Wire:
     prompts: list[str] = field(default_factory=list)
     probed: list[tuple[str, str]] = field(default_factory=list)
     open: Counter[str] = field(default_factory=Counter)
+    told: list[dict[str, str]] = field(default_factory=list)
     aborted: list[str] = field(default_factory=list)
     usage: dict[str, Any] = field(default_factory=lambda: {"prompt_tokens": 3, "completion_tokens": 2})
     stopped: bool = False
@@ -51,7 +52,9 @@ class Wire:
         for name in names:
             self.held[name] = asyncio.Event()
 
-    async def events(self, url: str, body: bytes, *, stream: bool) -> AsyncGenerator[Event]:
+    async def events(
+        self, url: str, body: bytes, *, stream: bool, headers: Mapping[str, str] = NO_HEADERS
+    ) -> AsyncGenerator[Event]:
         name, path = url.removeprefix("http://").split("/", 1)
         does = self.does.get(name, "ok")
         asked = orjson.loads(body)
@@ -62,6 +65,7 @@ class Wire:
             yield {"choices": [{}], "data": [{}]}
             return
         self.asked.append(name)
+        self.told.append(dict(headers))
         self.prompts.append(asked["messages"][0]["content"])
         self.arrived.release()
         self.open[name] += 1

@@ -139,3 +139,19 @@ async def test_small_documents(wire: HttpTransport, engine: tuple[FakeEngine, st
     with pytest.raises(NodeUnavailable):
         await wire.fetch("http://127.0.0.1:9/metrics", seconds=1, most_bytes=10)
     fake.up = True
+
+
+async def test_headers_reach_the_node(wire: HttpTransport) -> None:
+    heard: list[bytes] = []
+
+    async def node(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+        writer.close()
+
+    server = await asyncio.start_server(node, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/chat/completions"
+        async with aclosing(wire.events(url, BODY, stream=False, headers={"traceparent": "00-a-b-01"})) as answer:
+            assert [one async for one in answer] == [{}]
+    assert b"\r\ntraceparent: 00-a-b-01\r\n" in heard[0]

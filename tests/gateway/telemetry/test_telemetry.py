@@ -17,6 +17,7 @@ from gateway.telemetry.stages import Stages
 from gateway.telemetry.traces import running_traces
 from loadtests.fake_engine import Script
 from tests.gateway.conftest import Faulty
+from tests.gateway.routing.site import site
 
 SAID = "写一句文案"
 
@@ -66,9 +67,9 @@ def finished(**fields: object) -> RequestEntry:
     return entry
 
 
-def spans(entry: RequestEntry, ratio: float = 1.0) -> list:
+def spans(entry: RequestEntry, ratio: float = 1.0, trust: str = "link") -> list:
     exporter = InMemorySpanExporter()
-    settings = TelemetrySettings(trace_ratio=ratio)
+    settings = TelemetrySettings(trace_ratio=ratio, callers_traceparent=trust)
     with running_traces(settings, "wrk_1", SimpleSpanProcessor(exporter)) as record:
         assert record is not None
         record(entry, 1001.0)
@@ -87,12 +88,55 @@ def test_a_trace_has_a_span_per_stage_with_its_time() -> None:
     assert root.end_time - root.start_time == 1_000_000_000
 
 
-def test_a_callers_trace_goes_on_and_its_decision_holds() -> None:
-    caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0{}"
-    traced = spans(finished(traceparent=caller.format(1)), ratio=0.0)
-    assert f"{traced[-1].context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
-    assert spans(finished(traceparent=caller.format(0)), ratio=1.0) == []
-    assert spans(finished(traceparent="nonsense"), ratio=0.0) == []
+CALLERS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0{}"
+TRUST = [
+    # how far callers are trusted, ratio, the caller's flag; is it traced, in the caller's trace, with a link?
+    ("parent", 0.0, 1, True, True, False),
+    ("parent", 1.0, 0, False, None, None),
+    ("link", 1.0, 0, True, False, True),
+    ("link", 0.0, 1, False, None, None),
+    ("ignore", 1.0, 1, True, False, False),
+    ("ignore", 0.0, 1, False, None, None),
+]
+
+
+@pytest.mark.parametrize(("trust", "ratio", "flag", "traced", "same", "linked"), TRUST)
+def test_a_callers_trace_is_trusted_as_far_as_the_settings_say(
+    trust: str, ratio: float, flag: int, traced: bool, same: bool | None, linked: bool | None
+) -> None:
+    found = spans(finished(traceparent=CALLERS.format(flag)), ratio, trust)
+    assert bool(found) == traced
+    for root in found[-1:]:
+        assert (f"{root.context.trace_id:032x}" == CALLERS.split("-")[1]) == same
+        assert (root.parent is not None) == same
+        assert [f"{one.context.span_id:016x}" for one in root.links] == ([CALLERS.split("-")[2]] if linked else [])
+    assert spans(finished(traceparent="nonsense"), 0.0, trust) == []
+    assert len(spans(finished(traceparent="nonsense"), 1.0, trust)) == 4
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+async def test_a_node_is_told_the_span_that_is_made_later(ratio: float) -> None:
+    exporter = InMemorySpanExporter()
+    with running_traces(TelemetrySettings(trace_ratio=ratio), "wrk_1", SimpleSpanProcessor(exporter)) as traces:
+        assert traces is not None
+        entry = finished()
+        entry.trace = traces.begin(entry)
+        here = await site("a")
+        await here.ask(entry=entry)
+        traces(entry, 1001.0)
+        (told,) = here.wire.told
+        version, trace_id, span_id, flags = told["traceparent"].split("-")
+        assert (version, flags) == ("00", "01" if ratio else "00")
+        made = [
+            (f"{one.context.trace_id:032x}", f"{one.context.span_id:016x}") for one in exporter.get_finished_spans()
+        ]
+        assert made[-1:] == ([(trace_id, span_id)] if ratio else [])
+
+
+async def test_without_traces_a_node_is_told_nothing() -> None:
+    here = await site("a")
+    await here.ask()
+    assert here.wire.told == [{}]
 
 
 def test_a_failure_is_marked_in_its_trace() -> None:
