@@ -25,11 +25,21 @@ def sentence_ends(text: str, start: int = 0, seen: int = 0, *, final: bool = Tru
 
     If the text is not `final`, a sentence that it leaves open has no end yet.
     """
+    ends = [match.end() for match in _END.finditer(text, max(seen, start))]
+    if len(text) - start < MAX_SENTENCE:
+        if final and (ends[-1] if ends else start) < len(text):
+            ends.append(len(text))
+        return ends
+    return _with_cuts(text, start, ends, final)
+
+
+def _with_cuts(text: str, start: int, found: list[int], final: bool) -> list[int]:
+    """These ends of sentences, and where those that are too long are cut."""
     ends: list[int] = []
-    for match in _END.finditer(text, max(seen, start)):
-        start = _cut(start, match.end(), ends)
-        if start < match.end():
-            start = match.end()
+    for end in found:
+        start = _cut(start, end, ends)
+        if start < end:
+            start = end
             ends.append(start)
     start = _cut(start, len(text), ends)
     if len(text) - start == MAX_SENTENCE or (final and start < len(text)):
@@ -95,14 +105,13 @@ class SentenceScan:
         size = len(window)
         matches: list[Match] = []
         if final or size - self._start >= MAX_SENTENCE or _END.search(window, seen):
-            for end in sentence_ends(window, self._start, seen, final=final):
-                matches += self._judged(window, self._start, end, deadline)
-                self._start = end
+            judge, start = self._judge.judge, self._start
+            for end in sentence_ends(window, start, seen, final=final):
+                found = judge(window[start:end], deadline)
+                if found:
+                    matches += [Match(start + one.start, start + one.end, one.meaning) for one in found]
+                self._start = start = end
         return matches, self._start if self._strict else size
-
-    def _judged(self, window: str, start: int, end: int, deadline: Deadline) -> list[Match]:
-        found = self._judge.judge(window[start:end], deadline)
-        return [Match(start + one.start, start + one.end, one.meaning) for one in found]
 
     def forget(self, count: int) -> None:
         self._start -= count

@@ -5,6 +5,7 @@ parts they are reported only where a role or a title stands beside them.
 """
 
 import re
+from collections.abc import Mapping
 
 from compliance.entities.lattice import LONGEST_WORD, Candidate, cheapest
 from compliance.entities.model import UNKNOWN, EntityModel
@@ -41,17 +42,48 @@ class ChineseNames:
         given = "".join({**model.alone, **model.first, **{one[1]: 0 for one in doubles}})
         self._doubles = frozenset(one[0] for one in doubles)
         self._opening = re.compile(f"[{''.join(sorted({one[0] for one in model.surnames}))}](?=[{given}])")
+        # How much less a character costs in a name than as a word of its own.
+        self._gain_of_surname = self._gains({one: model.surnames[one] + RARITY for one in model.surnames})
+        self._gain_alone = self._gains({one: cost + _ALONE for one, cost in model.alone.items()})
+        self._gain_of_first = self._gains({one: cost + _TWO for one, cost in model.first.items()})
+        self._gain_of_second = self._gains(model.second)
         self._foreign = re.compile(f"[{''.join(model.foreign)}]{{{_FOREIGN_SHORTEST},}}")
+
+    def _gains(self, costs: Mapping[str, int]) -> dict[str, int]:
+        return {one: self._cost.get(one, UNKNOWN) - cost for one, cost in costs.items() if len(one) == 1}
 
     def find(self, text: str) -> list[tuple[int, int]]:
         """The spans of all names."""
         candidates: list[Candidate] = []
         for match in self._opening.finditer(text):
             start = match.start()
-            self._propose(text, start, text[start], candidates)
-            if text[start] in self._doubles:
+            if text[start] in self._doubles and text[start : start + 2] in self._model.surnames:
                 self._propose(text, start, text[start : start + 2], candidates)
+            if self._may_be_likely(text, start):
+                self._propose(text, start, text[start], candidates)
         return self._settled(text, candidates) if candidates else []
+
+    def _may_be_likely(self, text: str, start: int) -> bool:
+        """Whether a surname of one character may begin a name that costs less than plain words, at a glance.
+
+        It lets by all that `_add_if_likely` does: words of two characters only make plain words cheaper.
+        """
+        given, after = text[start + 1], text[start + 2 : start + 3]
+        gain = self._gain_of_surname.get(text[start])
+        if gain is None:
+            return False
+        limit = self._contexts.limit_before(text, start)
+        alone = self._gain_alone.get(given)
+        if alone is not None:
+            context = limit + self._contexts.limit_after(after)
+            if gain + alone + context > (0 if context >= _TOLD else _SHORT):
+                return True
+        if given == after or given + after in self._model.pairs:
+            return True
+        first, second = self._gain_of_first.get(given), self._gain_of_second.get(after)
+        if first is None or second is None:
+            return False
+        return gain + first + second + limit + self._contexts.limit_after(text[start + 3 : start + 4]) > 0
 
     def _propose(self, text: str, start: int, name: str, into: list[Candidate]) -> None:
         """The readings as a name that cost less than the plain words of the same characters."""
@@ -78,7 +110,8 @@ class ChineseNames:
         """Add what costs less as a name than as words; where little beside it tells of one, `doubt` counts too."""
         plain = self._plain(text[start:end])
         cost += RARITY
-        if cost - self._contexts.limit(text, start, end) >= plain or _BRAND.match(text, end):
+        limit = self._contexts.limit(text, start, end)
+        if cost - limit + (doubt if limit < _TOLD else 0) >= plain or _BRAND.match(text, end):
             return
         context = self._contexts.before(text, start) + self._contexts.after(text, end)
         if context < _TOLD:

@@ -52,13 +52,13 @@ class EntityFinder:
         if special:
             _add(found, "address", "medium", self._addresses.find(sentence))
             _add(found, "address", "medium", find_latin_addresses(sentence))
-        if cues and (spans := self._organizations.find(sentence)):
+        endings = [(start, end) for number, start, end in cues if number >= self._parts]
+        if endings and (spans := self._organizations.find(sentence, endings)):
             _add(found, "organization", "low", spans)
         if special:
             _add(found, "organization", "low", self._companies.find(sentence))
             _add(found, "person_name", "medium", self._foreign.find_dotted(sentence))
-        known = bool(cues) and any(cue[0] < self._parts for cue in cues)
-        if known and (spans := self._foreign.find_known(sentence)):
+        if len(cues) > len(endings) and (spans := self._foreign.find_known(sentence)):
             _add(found, "person_name", "medium", spans)
         if spans := self._chinese.find(sentence):
             _add(found, "person_name", "medium", spans)

@@ -32,8 +32,11 @@ class EntityJudge:
         self._meanings = meanings
 
     def judge(self, sentence: str, deadline: Deadline) -> Sequence[Judged]:
+        found = self._finder.find(sentence)
+        if not found:
+            return ()
         judged: list[Judged] = []
-        for entity in self._finder.find(sentence):
+        for entity in found:
             meaning = self._meanings.get((entity.type, entity.severity))
             if meaning is not None:
                 judged.append(Judged(entity.start, entity.end, meaning))

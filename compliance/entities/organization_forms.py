@@ -1,7 +1,7 @@
 """How names of organisations end in Chinese: legal forms, bodies that a place tells apart, and weaker words."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _BUREAUS = (
     "审批|监管|管理|建设|环境|资源|资源和规划|水务|税务|教育|财政|统计|体育|旅游|文旅|民政|交通|运输|农业|农业农村"
@@ -54,18 +54,13 @@ NOT_AFTER = re.compile(
 
 
 ALL_SUFFIXES = LEGAL | BODIES | frozenset(_WEAK.split("|"))
-_ENDINGS = frozenset(one[-2:] for one in ALL_SUFFIXES)
-_LONGEST = max(len(one) for one in ALL_SUFFIXES)
-_PAIR = re.compile("[{1}](?<=[{0}].)".format(*("".join(sorted({one[at] for one in _ENDINGS})) for at in (0, 1))))
 
 
-def suffixes(text: str) -> Iterator[tuple[int, int]]:
-    """The spans of all suffixes, the longest one that ends at a place; most sentences have none."""
-    for match in _PAIR.finditer(text):
-        end = match.end()
-        if text[end - 2 : end] in _ENDINGS:
-            for start in range(max(0, end - _LONGEST), end - 1):
-                if text[start:end] in ALL_SUFFIXES:
-                    if not NOT_AFTER.match(text, end):
-                        yield start, end
-                    break
+def suffixes(text: str, found: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Of all suffixes found in a text the longest one that ends at a place, unless more makes another word of it."""
+    longest: dict[int, int] = {}
+    for start, end in found:
+        longest[end] = min(start, longest.get(end, start))
+    for end in sorted(longest):
+        if not NOT_AFTER.match(text, end):
+            yield longest[end], end

@@ -5,7 +5,7 @@ A name has something of its own in front of what it does: a place, a word that n
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from compliance.entities.model import EntityModel
 from compliance.entities.organization_forms import (
@@ -43,10 +43,10 @@ class Organizations:
         self._roles = model.words["roles"]
         self._relating = model.words["relating"]
 
-    def find(self, text: str) -> list[tuple[int, int]]:
-        """The spans of all organisations, each as long as its parts go on."""
+    def find(self, text: str, endings: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """The spans of all organisations, each as long as its parts go on; `endings`: where all suffixes stand."""
         found: list[tuple[int, int]] = []
-        for at, end in suffixes(text):
+        for at, end in suffixes(text, endings):
             if found and found[-1][1] <= at and self._goes_on(text, found[-1][1], at):
                 start: int | None = found[-1][0]
             else:
@@ -78,16 +78,7 @@ class Organizations:
 
     def _start(self, text: str, at: int, end: int) -> int | None:
         """Where the name begins whose suffix lies at `at` to `end`; None when there is none."""
-        left = max(0, at - _REACH)
-        cut = _BEFORE.match(text, left, at)
-        run: list[Token] = []
-        read = tokens(self._model, text, cut.end() if cut else left, at, [])
-        for index in range(len(read) - 1, -1, -1):
-            if not self._may_be_part(read, index):
-                break
-            run.append(read[index])
-        run.reverse()
-        run = self._without_head(run, bool(run) and not "\u4e00" <= text[run[0].start - 1 : run[0].start] <= "\u9fff")
+        run = self._run_before(text, at)
         if run and self._is_proper(run, text[at:end]):
             return run[0].start
         for size in (4, 3):
@@ -95,6 +86,21 @@ class Organizations:
             if self._model.class_of.get(known) == "o" and not known.startswith(_NO_KNOWN):
                 return end - size
         return None
+
+    def _run_before(self, text: str, at: int) -> list[Token]:
+        """The words before a suffix that may be parts of the name."""
+        left = max(0, at - _REACH)
+        cut = _BEFORE.match(text, left, at)
+        if cut and cut.end() == at:
+            return []
+        run: list[Token] = []
+        read = tokens(self._model, text, cut.end() if cut else left, at, [])
+        for index in range(len(read) - 1, -1, -1):
+            if not self._may_be_part(read, index):
+                break
+            run.append(read[index])
+        run.reverse()
+        return self._without_head(run, bool(run) and not "\u4e00" <= text[run[0].start - 1 : run[0].start] <= "\u9fff")
 
     def _may_be_part(self, read: Sequence[Token], index: int) -> bool:
         token = read[index]
