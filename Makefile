@@ -2,11 +2,12 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3,$(shell command -v $(name))))
 BIN := .venv/bin
 MODEL ?=
+VARIANT ?=
 .DEFAULT_GOAL := up
 .PHONY: up test check setup quantize-env node-sdk starter bench fuzz clean
 
 up: setup ## Start engine and gateway, print a working curl line
-	@exec $(BIN)/opcgate up $(if $(MODEL),--model $(MODEL))
+	@exec $(BIN)/opcgate up $(if $(MODEL),--model $(MODEL)) $(if $(VARIANT),--variant $(VARIANT))
 
 test: setup quantize-env node-sdk ## Run every check and every test, the real engine included
 	$(BIN)/ruff check .

@@ -90,6 +90,9 @@ ConfigPath = Annotated[
 def check(path: ConfigPath = None) -> None:
     """Check a settings file and say which field is wrong. / 检查配置文件。"""
     settings = _load(path)
+    for problem in _refusals(settings):
+        typer.echo(f"opcgate config: {problem}", err=True)
+        raise typer.Exit(2)
     typer.echo(f"ok: {len(settings.nodes)} node(s), database {settings.database.public_url()}")
 
 
@@ -97,6 +100,17 @@ def check(path: ConfigPath = None) -> None:
 def show(path: ConfigPath = None) -> None:
     """Print the settings in force, defaults included, secrets left out. / 显示生效的配置。"""
     typer.echo(_load(path).model_dump_json(indent=2, exclude={"database": {"url"}}))
+
+
+def _refusals(settings: Any) -> list[str]:
+    """What the catalog has against the settings' nodes."""
+    from configs.compatibility import node_refusals
+    from configs.loader import SettingsError, load_catalog
+
+    try:
+        return [f"nodes: {one}" for one in node_refusals(settings.nodes, load_catalog(settings.catalog))]
+    except SettingsError as error:
+        return [str(error)]
 
 
 def _load(path: Path | None) -> Any:

@@ -31,6 +31,7 @@ from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed, NotFo
 from gateway.files import api as files_api
 from gateway.files.offline import BATCHED, running_offline
 from gateway.files.runner import BatchEndpoint
+from gateway.from_catalog import with_catalog
 from gateway.group_commit import GroupPart, group_writer
 from gateway.guard_client import guard_keys, open_judges
 from gateway.hot_paths import HotPaths
@@ -78,6 +79,11 @@ def build_app(
     settings: Settings, *, transport: Transport | None = None, clock: Callable[[], float] = time.time
 ) -> FastAPI:
     """The gateway as an ASGI application. `transport` and `clock` are the seams for tests."""
+    catalog = Catalog(load_catalog(settings.catalog))
+    wanted = dict.fromkeys(model for node in settings.nodes for model in node.models)
+    served = catalog.served(tuple(wanted))
+    _reject_unserved(settings.compliance.models, served)
+    settings = with_catalog(settings, catalog.settings)
     guard_names = frozenset(one.name for one in settings.guards)
     rules = Rules(settings.compliance, build=partial(build_rules, guards=guard_names))
     guards = build_guards(settings.guards)
@@ -89,10 +95,6 @@ def build_app(
         Places(settings.moderations.concurrent_requests_per_key),
         shipped_classifier().scores,
     )
-    catalog = Catalog(load_catalog(settings.catalog))
-    wanted = dict.fromkeys(model for node in settings.nodes for model in node.models)
-    served = catalog.served(tuple(wanted))
-    _reject_unserved(settings.compliance.models, served)
     provider_keys(settings.routing)
     hot: dict[str, ASGIApp] = {}
 
@@ -130,9 +132,13 @@ def build_app(
 
 
 def _reject_unserved(policies: dict[str, str], served: dict[str, ServedModel]) -> None:
-    """A policy for a model that nobody serves is a misspelt id, and the model meant would go without its policy."""
+    """A policy for a model that nobody serves is a misspelt id, and the model meant would go without its policy.
+
+    Variants have the policy of the model that they are of.
+    """
+    known = {one for model in served.values() for one in (model.id, model.own_id)}
     for model in policies:
-        if model not in served:
+        if model not in known:
             raise SettingsError(f"compliance.models.{model}: no node serves this model; use one of {', '.join(served)}")
 
 

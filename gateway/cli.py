@@ -27,11 +27,12 @@ keys = typer.Typer(help="Create, list and revoke API keys. / 管理 API 密钥�
 def up_command(
     config: ConfigPath = None,
     model: Annotated[str | None, typer.Option(help="Catalog id to serve instead of engine.model.")] = None,
+    variant: Annotated[str | None, typer.Option(help="A quantized variant of it, like W8A8.")] = None,
 ) -> None:
     """Start the engine and the gateway, wait until both answer, print a key and examples; Ctrl-C stops both."""
     from gateway.supervisor import run_up
 
-    raise typer.Exit(run_up(_settings(config), model))
+    raise typer.Exit(run_up(_settings(config), model, variant))
 
 
 @serve.callback(invoke_without_command=True)

@@ -91,5 +91,7 @@ def _described(model: ServedModel, created: int) -> dict[str, Any]:
         "parent": model.parent,
         "max_model_len": model.base.context_tokens,
         "digest": f"sha256:{model.digest}",
+        "quantization": model.quantization,
+        "vertical": model.vertical,
         "description": {"zh": about.description_zh, "en": about.description_en},
     }

@@ -20,8 +20,10 @@ from gateway.store import with_database
 from gateway.tenants.keys import create_key
 from gateway.workers.sockets import port_is_free
 from models.catalog import Catalog, CatalogError
+from models.doctor import check_engine
 from models.engine import engine_url
-from models.launch import EngineFailed, start_engine, wait_for_engine
+from models.launch import EngineFailed, chosen_engine, start_engine, wait_for_engine
+from models.machine import read_machine
 from models.process import Child
 from models.stopping import Stopped, signals_stop
 
@@ -34,11 +36,10 @@ class CannotStart(Exception):
     """Something is missing; the message says what and how to mend it."""
 
 
-def run_up(settings: Settings, model: str | None) -> int:
+def run_up(settings: Settings, model: str | None, variant: str | None = None) -> int:
     """Run until Ctrl-C (0) or until one of the two dies (1); 2 when it can't start."""
     console = Console(highlight=False)
-    if model is not None:
-        settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"model": model})})
+    settings = settings.model_copy(update={"engine": chosen_engine(settings.engine, model, variant)})
     try:
         with (
             signals_stop(),
@@ -47,7 +48,11 @@ def run_up(settings: Settings, model: str | None) -> int:
         ):
             _check_machine(settings)
             catalog = Catalog(load_catalog(settings.catalog))
-            served = [one.id for one in catalog.family(settings.engine.model)]
+            machine = read_machine()
+            for line in check_engine(catalog, settings.engine, machine):
+                console.print(line, markup=False, soft_wrap=True)
+            family = catalog.family(settings.engine.model, settings.engine.variant, machine.hardware)
+            served = [one.id for one in family]
             children.append(start_engine(catalog, settings.engine, STATE / "engine.log"))
             wait_for_engine(children[0], catalog, settings.engine, progress.update)
             children.append(_start_gateway(settings, served))
@@ -56,7 +61,7 @@ def run_up(settings: Settings, model: str | None) -> int:
                 with_database(settings.database, lambda engine: create_key(engine, "opcgate up", policy="review"))
             )
             progress.stop()
-            console.print(examples(_base_url(settings), key, settings.engine.model), soft_wrap=True, markup=False)
+            console.print(examples(_base_url(settings), key, served[0]), soft_wrap=True, markup=False)
             return watch(console, children)
     except Stopped:
         console.print("stopped. 已停止。")

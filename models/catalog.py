@@ -40,11 +40,15 @@ class ServedModel:
     variant: VariantSettings | None = None
 
     @property
+    def own_id(self) -> str:
+        """The id of the base or adapter itself, whatever weights answer."""
+        return self.adapter.id if self.adapter else self.base.id
+
+    @property
     def lineage(self) -> tuple[str, ...]:
         """This id and those it is made from, nearest first; what isn't set for one holds as for the next."""
-        own = self.adapter.id if self.adapter else self.base.id
-        ids = [self.id, own]
-        if self.adapter and self.variant and self.id != own:
+        ids = [self.id, self.own_id]
+        if self.adapter and self.variant and self.id != self.own_id:
             ids.append(variant_id(self.base.id, self.variant.scheme))
         return tuple(dict.fromkeys([*ids, self.base.id]))
 

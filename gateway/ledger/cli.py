@@ -224,9 +224,13 @@ def verify(config: ConfigPath = None, as_json: AsJson = False) -> None:
 @vouchers.command()
 def prices(config: ConfigPath = None, as_json: AsJson = False) -> None:
     """Prices for 1,000 tokens in voucher units; models not named are free. / 模型单价。"""
+    from configs.loader import load_catalog
+    from gateway.from_catalog import prices as all_prices
+
+    settings = settings_at(config)
     rows = [
         {"model": model, "prompt": one.prompt, "cached": one.cached or one.prompt, "output": one.output}
-        for model, one in settings_at(config).ledger.prices.items()
+        for model, one in all_prices(settings, load_catalog(settings.catalog)).items()
     ]
     if as_json:
         typer.echo(json.dumps(rows))

@@ -101,7 +101,7 @@ class Ledger:
     async def hold(self, caller: Caller, model: ServedModel, estimate: TokenEstimate) -> Hold:
         """Set aside what the request may cost at most. Raises QuotaSpent, and RecordFailed without a database."""
         holder, region = holder_of(caller), caller.region or self.settings.region
-        price = self.prices.of(model.id, model.parent)
+        price = self.prices.of(*model.lineage)
         held: list[Draw] = []
         try:
             for unit, need in self._needs(price, estimate):

@@ -41,6 +41,6 @@ class Prices:
     def __init__(self, settings: LedgerSettings) -> None:
         self.by_model = {model: Price.of(one) for model, one in settings.prices.items()}
 
-    def of(self, model: str, parent: str | None = None) -> Price | None:
-        """A model's price; an adapter without one costs what its base model does. None is free."""
-        return self.by_model.get(model) or self.by_model.get(parent or "")
+    def of(self, *lineage: str) -> Price | None:
+        """A model's price, else the nearest one of what it is made from (`ServedModel.lineage`). None is free."""
+        return next((self.by_model[one] for one in lineage if one in self.by_model), None)

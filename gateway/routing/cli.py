@@ -61,6 +61,9 @@ def add(
     url: Annotated[str, typer.Option(help="Where the engine listens, like http://10.0.0.7:8001.")],
     model: Annotated[list[str], typer.Option(help="A model of the catalog that it serves; repeat for more.")],
     region: Annotated[str, typer.Option(help="Where it stands.")] = "",
+    hardware: Annotated[
+        str | None, typer.Option(help="cpu, cpu-avx512 or cuda: models that it can't serve are then refused.")
+    ] = None,
     capacity: Annotated[int, typer.Option(help="How many requests it takes at once.")] = 1024,
     cost_weight: Annotated[float, typer.Option(help="How much busier it is made to look.")] = 1.0,
     label: Annotated[list[str] | None, typer.Option(help="A note as key=value; repeat for more.")] = None,
@@ -76,8 +79,9 @@ def add(
     settings = settings_at(config)
     labels = {key: value for key, _, value in (one.partition("=") for one in label or ())}
     fields: dict[str, Any] = {"name": name, "url": url, "models": model, "region": region, "capacity": capacity}
+    fields |= {"cost_weight": cost_weight, "labels": labels, "hardware": hardware}
     try:
-        node = NodeSettings.model_validate(fields | {"cost_weight": cost_weight, "labels": labels})
+        node = NodeSettings.model_validate(fields)
     except ValidationError as error:
         fail("; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()))
     catalog = load_catalog(settings.catalog)

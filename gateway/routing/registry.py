@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from configs.compatibility import node_refusals
 from configs.schema import CatalogSettings
 from configs.sections.routing import NodeSettings
 from gateway.audit.acts import Act, record_act
@@ -55,13 +56,15 @@ async def add_node(
     actor: str,
 ) -> None:
     """Add a node; workers use it within routing.refresh_seconds. Raises InvalidRequest."""
-    ids = {base.id for base in catalog.models} | {one.id for base in catalog.models for one in base.adapters}
+    ids = catalog.public_ids()
     unknown = [one for one in node.models if one not in ids]
     if unknown:
         raise InvalidRequest(
             f"Not in the catalog: {', '.join(unknown)}; it has {', '.join(sorted(ids))}. 模型目录中没有该模型。",
             param="models",
         )
+    if refusals := node_refusals([node], catalog):
+        raise InvalidRequest("; ".join(refusals), param="hardware")
     if any(one.name == node.name for one in configured):
         raise _taken(node.name)
     async with writing(engine) as connection:

@@ -6,6 +6,7 @@ import pytest
 
 from configs.loader import DEFAULT_PATH, SettingsError, load_catalog, load_settings
 from tests.conftest import run_opcgate
+from tests.models.site import make_site
 
 NODE = 'nodes: [{name: a, url: "http://127.0.0.1:1", models: [m]}]\n'
 GUARD = "{name: g, protocol: qwen3guard, url: 'http://127.0.0.1:1', model: m}"
@@ -90,3 +91,16 @@ def test_a_wrong_catalog_names_the_field(models: str, says: str, tmp_path: Path)
     file.write_text(f"models: {models}\n")
     with pytest.raises(SettingsError, match=says):
         load_catalog(file)
+
+
+def test_a_node_that_cannot_serve_its_models_is_refused(tmp_path: Path) -> None:
+    catalog = make_site(tmp_path, "w4a16-gptq")
+    file = tmp_path / "opcgate.yaml"
+    node = "{name: a, url: 'http://127.0.0.1:1', models: [m-w4a16-gptq], hardware: HARDWARE}"
+    said = {}
+    for hardware in ("cpu", "cpu-avx512", "toaster"):
+        file.write_text(f"catalog: {catalog}\nnodes: [{node.replace('HARDWARE', hardware)}]\n")
+        said[hardware] = run_opcgate("config", "check", "--config", str(file))
+    assert [one.returncode for one in said.values()] == [2, 0, 2]
+    assert "nodes: node 'a' (cpu) can't serve 'm-w4a16-gptq'" in said["cpu"].stderr
+    assert "nodes.0.hardware: " in said["toaster"].stderr
