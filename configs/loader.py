@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from configs.schema import CatalogSettings, Settings
+from configs.sections.admission import AdmissionSettings, VerticalAdmission
 from configs.sections.catalog import AdmittedVariants
 from configs.sections.compatibility import CompatibilitySettings
 
@@ -87,6 +88,23 @@ def _with_admitted(model: object, admitted: AdmittedVariants) -> object:
 def load_compatibility(path: Path) -> CompatibilitySettings:
     """Load a compatibility matrix. Raises SettingsError."""
     return _parse(CompatibilitySettings, path)
+
+
+def load_admission(path: Path) -> AdmissionSettings:
+    """Load the bars of admission; the tables' paths are resolved against the file's folder. Raises SettingsError."""
+    raw = _parse(AdmissionSettings, path)
+    base = path.resolve().parent
+    return AdmissionSettings(
+        default=_with_paths(raw.default, base),
+        verticals={name: _with_paths(one, base) for name, one in raw.verticals.items()},
+    )
+
+
+def _with_paths(settings: VerticalAdmission, base: Path) -> VerticalAdmission:
+    data = settings.data
+    found: dict[str, object] = {"text": base / data.text if data.text else None}
+    found |= {use: tuple(base / one for one in getattr(data, use)) for use in ("tasks", "harmful", "ordinary")}
+    return settings.model_copy(update={"data": data.model_copy(update=found)})
 
 
 def _parse(schema: type[S], path: Path) -> S:

@@ -1,0 +1,1 @@
+"""Evaluations side by side, as one HTML file and as JSON."""
