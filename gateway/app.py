@@ -201,7 +201,7 @@ async def running_gateway(
         turns = FairTurns(settings.routing, settings.limits.weights, time.monotonic)
         scans = ScanTurns(settings.limits.scan_threads)
         stack.callback(scans.close)
-        suspensions = Suspensions(engine, clock)
+        suspensions = Suspensions(engine, clock, settings.tenants.violations_suspend)
         stack.push_async_callback(suspensions.close)
         rules.start()
         stack.push_async_callback(rules.close)

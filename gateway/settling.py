@@ -95,3 +95,5 @@ async def _count_violation(gateway: "Gateway", entry: RequestEntry, written: "as
     await gateway.suspensions.count(entry)
     if entry.key_id is not None:
         gateway.keys.forget(entry.key_id)
+    if entry.tenant is not None and gateway.settings.tenants.violations_suspend == "organisation":
+        gateway.keys.forget_tenant(entry.tenant)

@@ -1,6 +1,7 @@
 """Settings of tenants: organisations, their members and keys."""
 
 from ipaddress import ip_network
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -31,7 +32,8 @@ class TenantSettings(Strict):
 
     `sectors` is what an organisation may state as its trade; statistics count by it. `trusted_proxies` are the
     networks whose X-Forwarded-For is believed. While the database is away, known keys go on for `stale_keys_seconds`
-    past their cache's time, and a look-up is given up after `look_up_seconds`.
+    past their cache's time, and a look-up is given up after `look_up_seconds`. A policy's rule of repeated violations
+    counts and suspends by key, or all keys of an organisation together (`violations_suspend`).
     """
 
     sectors: tuple[str, ...] = Field(SECTORS, min_length=1)
@@ -42,6 +44,7 @@ class TenantSettings(Strict):
     last_used_interval_seconds: float = Field(60.0, gt=0)
     rotation_overlap_hours: float = Field(24.0, ge=0, le=720)
     cut_streams_on_revoke: bool = False
+    violations_suspend: Literal["key", "organisation"] = "key"
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -129,7 +129,7 @@ def suspend(organisation: OrganisationId, config: ConfigPath = None) -> None:
 
 @tenants.command()
 def restore(organisation: OrganisationId, config: ConfigPath = None) -> None:
-    """Lift an organisation's suspension. / 恢复企业服务。"""
+    """Lift an organisation's suspension, and that of keys suspended together. / 恢复企业服务。"""
     _set(config, organisation, "active")
 
 
@@ -171,12 +171,14 @@ def bootstrap(
 
 def _set(config: Path | None, organisation: str, status: "Status") -> None:
     from gateway.tenants.organisations import organisation_row, set_status
+    from gateway.tenants.suspension import restore_organisations_keys
 
     async def do(connection: "AsyncConnection") -> None:
         row = await organisation_row(connection, organisation)
         if row is None:
             fail(f"no organisation has the id '{organisation}'; see `opcgate tenants list`. 没有这个企业。")
-        if not await set_status(connection, organisation, status, cli_actor()):
+        lifted = await restore_organisations_keys(connection, organisation, cli_actor()) if status == "active" else 0
+        if not await set_status(connection, organisation, status, cli_actor()) and not lifted:
             fail(
                 f"'{organisation}' is {row.status}, so there is nothing to change. 企业状态为 {row.status}，无需更改。"
             )

@@ -12,6 +12,7 @@ from gateway.store import writing
 from gateway.tenants.changes import check_policy_name, checked_organisation, sent
 from gateway.tenants.organisations import Status, add_organisation, change_organisation, organisation_row, set_status
 from gateway.tenants.shapes import NewOrganisation, Organisation, OrganisationChange
+from gateway.tenants.suspension import restore_organisations_keys
 from gateway.tenants.tables import OrganisationRow
 
 router = APIRouter(prefix="/organisations", tags=["organisations"])
@@ -68,7 +69,10 @@ async def suspend_organisation(request: Request, actor: Operator, organisation: 
     return await _set(request, actor, organisation, "suspended")
 
 
-@router.post("/{organisation}/restore", summary="Lift an organisation's suspension. / 恢复企业服务。")
+@router.post(
+    "/{organisation}/restore",
+    summary="Lift the suspension of an organisation or of all its keys. / 恢复企业服务。",
+)
 async def restore_organisation(request: Request, actor: Operator, organisation: str) -> Organisation:
     return await _set(request, actor, organisation, "active")
 
@@ -88,7 +92,8 @@ async def _set(request: Request, actor: Actor, organisation: str, status: Status
         )
     async with writing(gateway.database) as connection:
         now = shown(await organisation_row(connection, organisation)).status
-        if not await set_status(connection, organisation, status, actor.name):
+        lifted = await restore_organisations_keys(connection, organisation, actor.name) if status == "active" else 0
+        if not await set_status(connection, organisation, status, actor.name) and not lifted:
             raise InvalidRequest(
                 f"The organisation is {now}, so there is nothing to change. 企业状态为 {now}，无需更改。",
                 param="organisation",

@@ -1,5 +1,7 @@
 """Suspended keys: the repeated-violation rule over the request records, and an operator's own word.
 
+The rule is applied to a key, or to all keys of its organisation together (`tenants.violations_suspend`).
+
 What counts is read from the committed records, so restarts, crashes and other workers lose nothing: of two workers that
 count at the same time the later one sees both violations.
 """
@@ -8,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from sqlalchemy import ColumnElement, Row, and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -21,13 +24,19 @@ from gateway.store import ApiKey, RequestRecord, writing
 
 DAY = timedelta(days=1)
 CLOSE_SECONDS = 10.0
+NO_ORGANISATION = "default"
+OF_ORGANISATION = "organisation: "
+"""Stands before why the rule suspended all keys of an organisation."""
+
+Whom = Literal["key", "organisation"]
 log = logging.getLogger("opcgate.suspension")
 
 
 class Suspensions:
     """Applies the rule when a violation has been recorded. Requests without one cost nothing here."""
 
-    def __init__(self, engine: AsyncEngine, clock: Callable[[], float]) -> None:
+    def __init__(self, engine: AsyncEngine, clock: Callable[[], float], whom: Whom = "key") -> None:
+        self._whom = whom
         self._engine = engine
         self._clock = clock
         self._open: set[asyncio.Task[None]] = set()
@@ -45,34 +54,47 @@ class Suspensions:
             await asyncio.wait(self._open, timeout=CLOSE_SECONDS)
 
     async def count(self, entry: RequestEntry) -> str | None:
-        """Suspend the key if this violation is one too many; returns why, or None. Its record must be committed."""
+        """Suspend the key, or its organisation's, if this violation is one too many; returns why, or None.
+
+        Its record must be committed.
+        """
         rule = entry.repeated_violations
         if entry.key_id is None or rule is None or entry.violation is None:
             return None
         async with writing(self._engine) as connection:
-            why = "policy" if entry.violation == "suspend" else await _why(connection, entry, rule)
+            keys = await self._keys_of(connection, entry, entry.key_id)
+            why = "policy" if entry.violation == "suspend" else await _why(connection, entry, rule, keys)
             if why is None:
                 return None
+            why = why if len(keys) == 1 else f"{OF_ORGANISATION}{why}"
             now = datetime.fromtimestamp(self._clock(), UTC)
-            await _suspend(connection, entry.key_id, now, rule.suspend_hours, why, "policy")
-        log.warning("key %s is suspended: %s", entry.key_id, why)
+            for key_id in keys:
+                await _suspend(connection, key_id, now, rule.suspend_hours, why, "policy")
+        log.warning("%d keys are suspended with %s: %s", len(keys), entry.key_id, why)
         return why
 
+    async def _keys_of(self, connection: AsyncConnection, entry: RequestEntry, key_id: str) -> list[str]:
+        """The keys that answer for a violation. Those that name no organisation have nothing to do with each other."""
+        if self._whom == "key" or entry.tenant in (None, NO_ORGANISATION):
+            return [key_id]
+        query = select(ApiKey.id).where(ApiKey.tenant == entry.tenant, ApiKey.revoked_at.is_(None)).order_by(ApiKey.id)
+        return list((await connection.execute(query)).scalars()) or [key_id]
 
-async def _why(connection: AsyncConnection, entry: RequestEntry, rule: RepeatedViolationRule) -> str | None:
-    """The count that is reached, or None. What led to an earlier suspension is not counted again."""
-    key = (
-        await connection.execute(select(ApiKey.suspended_at, ApiKey.restored_at).where(ApiKey.id == entry.key_id))
-    ).first()
+
+async def _why(
+    connection: AsyncConnection, entry: RequestEntry, rule: RepeatedViolationRule, keys: Sequence[str]
+) -> str | None:
+    """The count that is reached by these keys together, or None. What led to a suspension is not counted again."""
+    times_of_keys = select(ApiKey.suspended_at, ApiKey.restored_at).where(ApiKey.id.in_(keys))
     since = max(
-        (utc(one) for one in key or () if one is not None),
+        (utc(one) for row in await connection.execute(times_of_keys) for one in row if one is not None),
         default=datetime.fromtimestamp(0, UTC),
     )
     most = max(rule.in_a_row, rule.in_a_day)
     broken = (
         select(RequestRecord.started_at)
         .where(
-            RequestRecord.key_id == entry.key_id,
+            RequestRecord.key_id.in_(keys),
             RequestRecord.violation.is_not(None),
             RequestRecord.started_at > since,
         )
@@ -85,7 +107,7 @@ async def _why(connection: AsyncConnection, entry: RequestEntry, rule: RepeatedV
         return f"{rule.in_a_day} in a day"
     if rule.in_a_row and len(times) >= rule.in_a_row:
         between = exists().where(
-            RequestRecord.key_id == entry.key_id,
+            RequestRecord.key_id.in_(keys),
             RequestRecord.started_at > times[rule.in_a_row - 1],
             RequestRecord.violation.is_(None),
             RequestRecord.outcome == "completed",
@@ -123,6 +145,19 @@ async def restore(connection: AsyncConnection, key_id: str, actor: str, now: dat
     if lifted:
         await record_act(connection, Act(actor, "keys.restore", key_id))
     return lifted
+
+
+async def restore_organisations_keys(
+    connection: AsyncConnection, organisation: str, actor: str, now: datetime | None = None
+) -> int:
+    """Restore the keys that the rule suspended together; how many those were."""
+    now = now or datetime.now(UTC)
+    together = ApiKey.suspended_why.startswith(OF_ORGANISATION, autoescape=True)
+    query = select(ApiKey.id).where(ApiKey.tenant == organisation, together, ~_free(now)).order_by(ApiKey.id)
+    keys = list((await connection.execute(query)).scalars())
+    for key_id in keys:
+        await restore(connection, key_id, actor, now)
+    return len(keys)
 
 
 async def last_violations(engine: AsyncEngine, key_id: str, limit: int = 10) -> Sequence[Row[tuple[datetime, str]]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,8 +17,16 @@ from gateway.errors import KeySuspended
 from gateway.group_commit import group_writer
 from gateway.record import RequestEntry, Settlement
 from gateway.recorder import Recorder
+from gateway.store import writing
 from gateway.tenants.keys import KeyRing, create_key
-from gateway.tenants.suspension import Suspensions, last_violations, restore_key, suspend_key
+from gateway.tenants.suspension import (
+    Suspensions,
+    Whom,
+    last_violations,
+    restore_key,
+    restore_organisations_keys,
+    suspend_key,
+)
 from tests.conftest import read_cases
 
 RULE = RepeatedViolationRule(in_a_row=3, in_a_day=5, suspend_hours=24, count=frozenset({"prompt"}))
@@ -28,11 +37,20 @@ OUTCOMES = {"good": "completed", "check": "completed", "malformed": "rejected", 
 class Key:
     """One key at a gateway: each `ask` settles a request as the gateway does, one minute after the one before."""
 
-    def __init__(self, engine: AsyncEngine, recorder: Recorder, key_id: str, key: str) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        recorder: Recorder,
+        key_id: str,
+        key: str,
+        tenant: str = "default",
+        whom: Whom = "key",
+    ) -> None:
+        self._tenant = tenant
         self.now = datetime.now(UTC).timestamp()
         self.key_id = key_id
         self._bearer = f"Bearer {key}".encode()
-        self._suspensions = Suspensions(engine, lambda: self.now)
+        self._suspensions = Suspensions(engine, lambda: self.now, whom)
         self._ring = KeyRing(engine, 0.0, lambda: self.now)
         self._recorder = recorder
         self._numbers = itertools.count()
@@ -43,6 +61,7 @@ class Key:
         outcome = OUTCOMES.get(kind, "refused")
         entry = RequestEntry(f"{self.key_id}-{next(self._numbers)}", "chat.completions", self.now, "v", self.key_id)
         entry.outcome = outcome
+        entry.tenant = self._tenant
         entry.node = "local" if kind in ("good", "aborted") else None
         entry.repeated_violations = rule
         if outcome == "refused":
@@ -127,3 +146,41 @@ async def test_a_key_of_its_own_counts_alone(database: AsyncEngine, key: Key) ->
     for _ in range(3):
         await key.ask("bad")
     assert await KeyRing(database, 0.0, lambda: key.now).authenticate(f"Bearer {other}".encode())
+
+
+@pytest.mark.parametrize("whom", ["key", "organisation"])
+async def test_an_organisation_may_answer_for_its_keys(database: AsyncEngine, whom: Whom) -> None:
+    """By default another key of the same organisation is another caller; by the setting all of them are one."""
+    mine, others = f"opc-{secrets.token_hex(4)}", f"opc-{secrets.token_hex(4)}"
+    url = database.url.render_as_string(hide_password=False)
+    with group_writer(DatabaseSettings(url=url), database) as write_group:
+        recorder = Recorder(write_group)
+        recorder.start()
+        first, second, other = [
+            Key(database, recorder, *await create_key(database, "t", tenant=one), one, whom)
+            for one in (mine, mine, others)
+        ]
+        for one in (first, second):
+            one.now = first.now
+        told = [await one.ask("bad") for one in (first, second, other, first)]
+        assert told == [None, None, None, "organisation: 3 in a row" if whom == "organisation" else None]
+        suspended = [await one.is_suspended() for one in (first, second, other)]
+        assert suspended == [whom == "organisation", whom == "organisation", False]
+        async with writing(database) as connection:
+            lifted = await restore_organisations_keys(connection, mine, "test", datetime.fromtimestamp(first.now, UTC))
+        assert lifted == (2 if whom == "organisation" else 0)
+        assert not await first.is_suspended()
+        await recorder.close()
+
+
+async def test_keys_without_an_organisation_have_nothing_to_do_with_each_other(database: AsyncEngine) -> None:
+    url = database.url.render_as_string(hide_password=False)
+    with group_writer(DatabaseSettings(url=url), database) as write_group:
+        recorder = Recorder(write_group)
+        recorder.start()
+        first, second = [
+            Key(database, recorder, *await create_key(database, "t"), "default", "organisation") for _ in "12"
+        ]
+        assert [await first.ask("bad") for _ in range(3)][-1] == "3 in a row"
+        assert (await first.is_suspended(), await second.is_suspended()) == (True, False)
+        await recorder.close()
