@@ -67,3 +67,45 @@ def calibration(
         typer.echo(f"opcgate quantize: {out}: can't be written ({error.strerror}). / 无法写入。", err=True)
         raise typer.Exit(2) from None
     typer.echo(f"{out}: {rows} chats / {rows} 条对话")
+
+
+@quantize.command("evaluate")
+def evaluate(
+    artefact: Annotated[Path, typer.Option(help="Folder that `opcgate quantize run` made. / 量化产物目录。")],
+    model: Annotated[str | None, typer.Option(help="The base's catalog id, to be sure. / 核对基础模型 id。")] = None,
+    data: Annotated[Path | None, typer.Option(help="Held-out chats, JSONL. / 留出对话。")] = None,
+    admission: Annotated[
+        Path | None, typer.Option(help="Bars and tables; default configs/admission.yaml. / 门槛与数据配置。")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A few rows of each table, no verdict. / 快查。")] = False,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="Start no engines. / 不启动推理引擎。")] = False,
+    admit: Annotated[bool, typer.Option("--admit", help="Put it into the catalog if it clears. / 准入。")] = False,
+    out: Annotated[Path | None, typer.Option(help="The result's folder; default the artefact's. / 结果目录。")] = None,
+    lm_eval: Annotated[str | None, typer.Option(help="lm-eval tasks, by commas. / lm-eval 任务，逗号分隔。")] = None,
+    lm_eval_include: Annotated[Path | None, typer.Option(help="Folder of own lm-eval tasks. / 自有任务目录。")] = None,
+    lm_eval_limit: Annotated[int | None, typer.Option(min=1, help="Rows per lm-eval task. / 每个任务的条数。")] = None,
+    lm_eval_online: Annotated[bool, typer.Option("--lm-eval-online", help="lm-eval may fetch data. / 联网。")] = False,
+    limit_minutes: Annotated[float, typer.Option(min=0.1, help="Give up after that. / 时限（分钟）。")] = 60.0,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare an artefact with its unquantized base; exit 0: clears every bar, 1: not, 2: error. / 评估量化产物。"""
+    from quantize.evaluate.command import Request, evaluate_command, lm_eval_of
+
+    tasks = lm_eval_of(lm_eval, lm_eval_include, lm_eval_limit, online=lm_eval_online)
+    request = Request(
+        artefact, model, data, admission, quick, not no_serve, admit, out, lm_eval=tasks, limit_minutes=limit_minutes
+    )
+    raise typer.Exit(evaluate_command(config, request, as_json=as_json))
+
+
+@quantize.command("report")
+def report(
+    evaluations: Annotated[list[Path], typer.Argument(help="Folders with EVALUATION.json, or such files. / 结果。")],
+    out: Annotated[Path, typer.Option(help="HTML file to write; JSON goes beside it. / 输出 HTML，旁附 JSON。")],
+    as_json: AsJson = False,
+) -> None:
+    """Put evaluated schemes side by side on one page that needs no network. / 各量化方案并排对比。"""
+    from quantize.report.command import report_command
+
+    raise typer.Exit(report_command(evaluations, out, as_json=as_json))

@@ -43,6 +43,14 @@ class Request:
     limit_minutes: float = 60.0
 
 
+def lm_eval_of(tasks: str | None, include: Path | None, limit: int | None, *, online: bool) -> LmEval | None:
+    """The lm-eval part of a request, run by the environment that `make quantize-env` builds."""
+    if not tasks:
+        return None
+    python = ROOT / ".venv-quantize" / "bin" / "python"
+    return LmEval(python, tuple(tasks.split(",")), include, limit, online)
+
+
 def evaluate_command(config: Path | None, request: Request, *, as_json: bool) -> int:
     """Run it; 0 cleared every bar, 1 missed one, 2 error, 130 interrupted."""
     try:
