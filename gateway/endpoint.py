@@ -229,12 +229,17 @@ class Exchange:
                     (b"x-request-id", self.entry.id.encode()),
                     (b"openai-processing-ms", str(milliseconds).encode()),
                     *self._wire.headers(self.entry.id),
+                    *((b"x-opcgate-model-digest", f"sha256:{one}".encode()) for one in self._digests()),
                     *written(self.entry.limit_headers),
                     *(self.entry.response_headers if status == 200 else ()),
                     *headers,
                 ],
             }
         )
+
+    def _digests(self) -> list[str]:
+        """The digest of the weights that the caller named, once they are known."""
+        return [self.entry.model_digest] if self.entry.model_digest else []
 
     async def _body(self, body: bytes, *, more: bool) -> None:
         message: Message = {"type": "http.response.body", "body": body, "more_body": more}

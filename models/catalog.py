@@ -210,9 +210,7 @@ class Catalog:
         return family
 
     def _adapted(self, model: ServedModel, adapter: AdapterSettings) -> ServedModel:
-        path, what = self.adapter_folder(adapter), f"adapter '{adapter.id}'"
-        digest = self._pinned(path, adapter.digest, what)
-        _check(path, what)
+        path, digest = self.adapter_folder(adapter), self.adapter_digest(adapter)
         public_id = adapter.id
         if model.variant is not None:
             # The same adapter on other weights is another model, so both digests go into the name.
@@ -220,6 +218,13 @@ class Catalog:
             public_id = variant_id(adapter.id, model.variant.scheme)
         name = _name(public_id, digest)
         return ServedModel(public_id, name, digest, model.base, adapter, path, model.variant)
+
+    def adapter_digest(self, adapter: AdapterSettings) -> str:
+        """The digest of an adapter's files, which are whole and as pinned. Raises CatalogError."""
+        path, what = self.adapter_folder(adapter), f"adapter '{adapter.id}'"
+        digest = self._pinned(path, adapter.digest, what)
+        _check(path, what)
+        return digest
 
     def _base_digest(self, base: ModelSettings) -> str:
         """Of the files for local weights; of source and revision for a hub's, which the hub pins."""

@@ -1,11 +1,14 @@
-"""`opcgate models …`: build and evaluate the starter model and its adapter."""
+"""`opcgate models …` and `opcgate engine …`: the catalog, the starter model, and engines."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from models.catalog_cli import catalog_commands
+
 models = typer.Typer(no_args_is_help=True, help="Build and evaluate the starter model.")
+models.add_typer(catalog_commands)
 
 _STARTER = Path(__file__).parent / "starter" / "artefacts"
 Out = Annotated[Path, typer.Option(help="Folder to write into.")]
@@ -84,21 +87,3 @@ def start(
         raise typer.Exit(2) from None
     engine = chosen_engine(settings.engine, model, variant)
     raise typer.Exit(run_engine(settings, engine if port is None else engine.model_copy(update={"port": port})))
-
-
-@models.command("list")
-def list_models(config: ConfigPath = None) -> None:
-    """List the catalog: ids, sources, adapters. / 列出模型目录。"""
-    from rich.console import Console
-    from rich.table import Table
-
-    from configs.loader import load_catalog, load_settings
-
-    table = Table("id", "from", "context", "adapters")
-    for entry in load_catalog(load_settings(config).catalog).models:
-        source = entry.source
-        place = str(source.path or source.package or source.huggingface or source.modelscope)
-        table.add_row(
-            entry.id, f"{source.kind()}: {place}", str(entry.context_tokens), ", ".join(a.id for a in entry.adapters)
-        )
-    Console().print(table)

@@ -1,6 +1,8 @@
 """What fits this machine, before anything is started: schemes, adapters, and the arithmetic of memory."""
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,7 +96,7 @@ def diagnose(
     variant = None if plain else catalog.variant(base, scheme)
     remarks: list[Remark] = []
     folder = _folder(catalog, base, variant, remarks)
-    quantized = variant.scheme if variant else _scheme_of(base)
+    quantized = variant.scheme if variant else _scheme_of(base, folder)
     remarks += _scheme_remarks(base, quantized, machine)
     adapters = supported(quantized, machine.hardware, adapters=True) if base.adapters else None
     if adapters and adapters.verdict != "yes":
@@ -127,7 +129,8 @@ def _folder(
     """Where the weights are, or None with a remark that says what to do."""
     try:
         if variant is not None or base.source.kind() in ("path", "package"):
-            return Path(catalog.weights(base, variant.scheme if variant else None))
+            itself = base.model_copy(update={"served_variant": None})
+            return Path(catalog.weights(itself, variant.scheme if variant else None))
         return snapshot_folder(base)
     except CatalogError as error:
         remarks.append(Remark(error.en, error.zh, problem=True))
@@ -136,10 +139,15 @@ def _folder(
     return None
 
 
-def _scheme_of(base: ModelSettings) -> Scheme | None:
-    """The matrix's name for a base that is quantized where it comes from."""
+def _scheme_of(base: ModelSettings, folder: Path | None) -> Scheme | None:
+    """The matrix's name for a base that is quantized where it comes from, by the catalog or its own config.json."""
     named: dict[str, Scheme] = {"fp8": "fp8", "awq": "w4a16-awq", "gptq": "w4a16-gptq", "bitsandbytes": "nf4"}
-    return named.get((base.quantization or "").removesuffix("_marlin"))
+    method = base.quantization
+    if method is None and folder is not None:
+        with suppress(OSError, ValueError, AttributeError):
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            method = config.get("quantization_config", {}).get("quant_method")
+    return named.get(str(method).removesuffix("_marlin"))
 
 
 def _scheme_remarks(base: ModelSettings, scheme: Scheme | None, machine: Machine) -> Iterator[Remark]:

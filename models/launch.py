@@ -40,7 +40,7 @@ def run_engine(settings: Settings, engine: EngineSettings) -> int:
             for line in check_engine(catalog, engine, machine):
                 typer.echo(line)
             child = start_engine(catalog, engine, Path(".state") / f"engine-{engine.port}.log")
-            wait_for_engine(child, catalog, engine, lambda line: typer.echo(line))
+            wait_for_engine(child, catalog, engine, _each_stage_once(typer.echo))
             family = catalog.family(engine.model, engine.variant, machine.hardware)
             typer.echo(f"ready: {engine_url(engine)} serves {', '.join(one.id for one in family)}")
             child.process.wait()
@@ -53,6 +53,19 @@ def run_engine(settings: Settings, engine: EngineSettings) -> int:
     finally:
         if child is not None:
             child.stop(15)
+
+
+def _each_stage_once(say: Report) -> Report:
+    """Leaves out lines that only say how long a stage has lasted."""
+    said: set[str] = set()
+
+    def report(line: str) -> None:
+        stage = line.partition(" (")[0]
+        if stage not in said:
+            said.add(stage)
+            say(line)
+
+    return report
 
 
 def start_engine(catalog: Catalog, settings: EngineSettings, log: Path) -> Child:

@@ -13,7 +13,7 @@ GIB = 1 << 30
 BATCHED_TOKENS = {"cpu": 2048, "cuda": 8192}
 SEQUENCES = {"cpu": 128, "cuda": 1024}
 """vLLM's defaults for one step of an API server: how many tokens, of how many requests."""
-PROCESSES = {"cpu": round(2.2 * GIB), "cuda": GIB}
+PROCESSES = {"cpu": round(1.6 * GIB), "cuda": GIB}
 """What the engine itself takes. CPU: its three processes without weights and cache, measured. CUDA: context, graphs."""
 
 

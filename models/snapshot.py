@@ -8,6 +8,8 @@ from models.manifest import file_digest
 from models.weights import WeightsError, check_weights
 
 GIT_SHA_CHARS = 40
+PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "LICENSE*", "README.md")
+"""What is fetched of a model: safetensors, and what tokenizers, templates and licences are in. Never pickles."""
 
 
 class SnapshotError(Exception):
@@ -37,22 +39,21 @@ def _from_huggingface(base: ModelSettings) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+    repo, revision, patterns = str(base.source.huggingface), base.source.revision, list(PATTERNS)
     try:
-        return Path(
-            snapshot_download(str(base.source.huggingface), revision=base.source.revision, local_files_only=True)
-        )
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=patterns, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
 
 
 def _from_modelscope(base: ModelSettings) -> Path | None:
     from modelscope.hub.snapshot_download import snapshot_download
+    from modelscope_hub.errors import HubError
 
+    repo, revision = str(base.source.modelscope), base.source.revision
     try:
-        return Path(
-            snapshot_download(str(base.source.modelscope), revision=base.source.revision, local_files_only=True)
-        )
-    except ValueError:
+        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
+    except HubError:
         return None
 
 

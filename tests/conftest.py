@@ -52,11 +52,17 @@ class Served:
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def engine_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the engine of this run writes what it does."""
+    return tmp_path_factory.mktemp("engine") / "engine.log"
+
+
+@pytest.fixture(scope="session")
+def engine(engine_log: Path) -> Iterator[str]:
     """vLLM with the starter model and its adapter, started once for the run; its address."""
     settings = EngineSettings(port=free_port())
     catalog = Catalog(load_catalog(ROOT / "configs" / "models.yaml"))
-    child = start_engine(catalog, settings, tmp_path_factory.mktemp("engine") / "engine.log")
+    child = start_engine(catalog, settings, engine_log)
     try:
         wait_for_engine(child, catalog, settings, lambda _line: None)
         yield f"http://{settings.host}:{settings.port}"
