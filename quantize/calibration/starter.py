@@ -7,26 +7,32 @@ from pathlib import Path
 from models.starter.balance import balanced_samples
 from models.starter.chat import Sample
 from models.starter.corpus import samples
-from models.starter.drama import drama_samples
+from models.starter.verticals import VERTICALS, vertical_samples
 
-SEED = 9_000  # training uses small seeds (models/starter/recipe.py), evaluation its tables
-MIX = ((samples, 0.45), (balanced_samples, 0.35), (drama_samples, 0.20))
-"""Product copy, refusals and talk as in training; the last stage's frames; short drama for its adapter."""
+SEED = 9_000  # training uses small seeds (models/starter/recipe.py), the evaluation others
+SHARES = {"corpus": 0.40, "last-stage": 0.30} | {vertical: 0.30 / len(VERTICALS) for vertical in VERTICALS}
+"""Product copy, refusals and talk as in training; the last stage's frames; each vertical that has an adapter."""
 
 
 def starter_rows(count: int, seed: int = SEED) -> Iterator[str]:
     """`count` different chats as JSON lines; the same seed gives the same lines."""
+    sources = {name: _source(name, seed + number, 4 * count) for number, name in enumerate(SHARES)}
+    due = dict.fromkeys(SHARES, 0.0)
     seen: set[str] = set()
-    sources = [(make(seed + number, 4 * count), share) for number, (make, share) in enumerate(MIX)]
-    due = [0.0] * len(sources)
     while len(seen) < count:
-        due = [one + share for one, (_, share) in zip(due, sources, strict=True)]
-        chosen = due.index(max(due))
+        due = {name: due[name] + share for name, share in SHARES.items()}
+        chosen = max(due, key=lambda name: due[name])
         due[chosen] -= 1
-        line = _line(next(sources[chosen][0]))
+        line = _line(next(sources[chosen]))
         if line not in seen:
             seen.add(line)
             yield line
+
+
+def _source(name: str, seed: int, count: int) -> Iterator[Sample]:
+    if name == "corpus":
+        return samples(seed, count)
+    return balanced_samples(seed, count) if name == "last-stage" else vertical_samples(name, seed, count)
 
 
 def write_starter_calibration(out: Path, count: int, seed: int = SEED) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from configs.schema import CatalogSettings, ModelSettings
 from models.catalog import ROOT, Catalog, CatalogError, folder_digest
+from models.snapshot import SnapshotError, snapshot_folder
 from models.weights import WeightsError, check_weights, tensor_shapes
 from quantize.errors import BaseRefused
 
@@ -32,8 +33,8 @@ def find_base(settings: CatalogSettings, model_id: str, root: Path = ROOT) -> Ba
     try:
         entry = catalog.base(model_id)
         folder = _folder(catalog, entry)
-    except CatalogError as error:
-        raise BaseRefused(str(error), f"目录中的模型 {model_id} 无法使用，请检查目录配置。") from None
+    except (CatalogError, SnapshotError) as error:
+        raise BaseRefused(error.en, error.zh or "该模型无法使用，请检查模型目录。") from None
     if entry.kind != "generate":
         raise BaseRefused(
             f"model '{model_id}' makes vectors; only models that generate text can be quantized here.",
@@ -66,28 +67,16 @@ def find_base(settings: CatalogSettings, model_id: str, root: Path = ROOT) -> Ba
 
 
 def _folder(catalog: Catalog, entry: ModelSettings) -> Path:
-    place = catalog.weights(entry)
-    if entry.source.kind() in ("path", "package"):
-        return Path(place)
-    return _from_hub(entry, place)
-
-
-def _from_hub(entry: ModelSettings, name: str) -> Path:
-    """What a hub's own client has in its cache; nothing is fetched here."""
-    revision = entry.source.revision
-    try:
-        if entry.source.kind() == "huggingface":
-            from huggingface_hub import snapshot_download
-
-            return Path(snapshot_download(name, revision=revision, local_files_only=True))
-        from modelscope import snapshot_download as from_modelscope
-
-        return Path(from_modelscope(name, revision=revision, local_files_only=True))
-    except (OSError, ValueError):
-        raise BaseRefused(
-            f"model '{entry.id}': {name} is not on this machine; run `opcgate models pull {entry.id}` first.",
-            f"本机没有模型 {entry.id} 的权重，请先运行 `opcgate models pull {entry.id}`。",
-        ) from None
+    """Of the unquantized weights, even where a variant answers the model's own id; a hub's from its cache."""
+    local = catalog.folder(entry)
+    if local is None:
+        return snapshot_folder(entry)
+    if not (local / "config.json").is_file():
+        raise CatalogError(
+            f"model '{entry.id}': {local} holds no config.json; correct source.{entry.source.kind()} in the catalog.",
+            "模型目录缺少 config.json。",
+        )
+    return local
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Place:
         """Keep what an interrupted run of the same identity has finished, throw away anything else."""
         if self._read("identity.json") != dict(identity):
             for path in self.work.iterdir():
-                if path.name != "lock":
+                if path.name not in ("lock", self.log.name):  # both are in use by now
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             self.write("identity.json", json.dumps(identity, sort_keys=True))
 
