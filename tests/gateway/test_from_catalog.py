@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from configs.loader import SettingsError, load_catalog
@@ -9,6 +10,7 @@ from configs.schema import Settings
 from gateway.from_catalog import with_catalog
 from gateway.health import _described
 from gateway.ledger.prices import Prices
+from tests.conftest import Served
 from tests.models.site import make_site, open_catalog
 
 
@@ -57,3 +59,16 @@ def test_the_model_list_tells_what_answers(tmp_path: Path) -> None:
         ("m-lora-nf4", "m-nf4", "nf4", "cantonese"),
     ]
     assert told[0]["digest"] == f"sha256:{catalog.base('m').variants[0].digest}"
+
+
+@pytest.mark.engine
+def test_an_answer_names_the_digest_of_the_weights_that_gave_it(served: Served) -> None:
+    headers = {"authorization": f"Bearer {served.key}"}
+    with httpx.Client(base_url=served.base_url, headers=headers, timeout=60) as client:
+        told = {one["id"]: one["digest"] for one in client.get("/models").json()["data"]}
+        for model in ("opc-starter", "opc-starter-short-drama"):
+            body = {"model": model, "max_tokens": 4, "messages": [{"role": "user", "content": "你好"}]}
+            answer = client.post("/chat/completions", json=body)
+            assert answer.headers["x-opcgate-model-digest"] == told[model]
+        nobody = client.post("/chat/completions", json={"model": "nobody", "messages": []})
+        assert "x-opcgate-model-digest" not in nobody.headers
