@@ -20,7 +20,10 @@ from models.manifest import artefact_digest, read_manifest
 from models.starter.build import BASE_DIR
 from quantize.calibration.starter import write_starter_calibration
 from quantize.errors import OutputTaken, WorkerFailed
+from quantize.run.base import find_base
 from quantize.run.run import Request, quantize_model
+from quantize.run.schemes import scheme_facts
+from quantize.run.size import artefact_bytes
 from tests.conftest import ROOT
 from tests.quantize.run.tiny import catalog, change, make_base
 
@@ -157,5 +160,7 @@ def _check_artefact(out: Path, scheme: str, rows: Path | None) -> None:
     for path in out.iterdir():
         if path.suffix != ".safetensors":
             assert str(ROOT) not in path.read_text(encoding="utf-8"), f"{path.name} names a folder of this machine"
+    expected = artefact_bytes(find_base(load_catalog(CATALOG), "opc-starter"), scheme_facts(scheme))
+    assert (out / "model.safetensors").stat().st_size == pytest.approx(expected, rel=0.03), "the arithmetic is off"
     quantized = json.loads((out / "config.json").read_text())["quantization_config"]
     assert quantized["quant_method"] == ("bitsandbytes" if scheme == "nf4" else "compressed-tensors")
