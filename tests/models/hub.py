@@ -1,4 +1,4 @@
-"""A model hub on this machine: the part of the Hugging Face hub's HTTP interface that its own client uses."""
+"""A model hub on this machine: the parts of Hugging Face's and ModelScope's HTTP interfaces that their clients use."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 COMMIT = "a" * 40
 LARGE = 1024
@@ -26,6 +26,13 @@ class Hub:
     lacks: set[str] = field(default_factory=set)
     sends: dict[str, bytes] = field(default_factory=dict)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def modelscope_files(self) -> dict:
+        files = [
+            {"Path": name, "Name": name, "Type": "blob", "Size": len(one), "Sha256": hashlib.sha256(one).hexdigest()}
+            for name, one in self.files.items()
+        ]
+        return {"Code": 200, "Success": True, "Data": {"Files": files}}
 
     def tree(self) -> list[dict]:
         found = []
@@ -72,6 +79,10 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 self.send(200, json.dumps(told).encode(), {"content-type": "application/json"}, body)
             elif (found := re.fullmatch(r"/tiny/model/resolve/[^/]+/(.+)", path)) and found[1] not in hub.lacks:
                 self.file(found[1], body)
+            elif path == "/api/v1/models/tiny/model/repo/files":
+                self.send(200, json.dumps(hub.modelscope_files()).encode(), {"content-type": "application/json"}, body)
+            elif path == "/api/v1/models/tiny/model/repo":
+                self.file(parse_qs(urlsplit(self.path).query)["FilePath"][0], body)
             else:
                 code = "RevisionNotFound" if path.startswith("/api/models/tiny/model/") else "RepoNotFound"
                 code = "EntryNotFound" if "/resolve/" in path else code

@@ -139,6 +139,20 @@ def test_a_hub_that_is_away_says_so(hub: Hub, monkeypatch: pytest.MonkeyPatch) -
         pull(model(), lambda _line: None)
 
 
+def test_modelscope_s_models_are_fetched_with_its_own_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = {"id": "m", "source": {"modelscope": "tiny/model", "revision": "v1"}, "context_tokens": 512}
+    base = ModelSettings.model_validate(entry)
+    with running(Hub(dict(FILES))) as hub:
+        monkeypatch.setenv("MODELSCOPE_ENDPOINT", hub.url)
+        monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
+        with pytest.raises(SnapshotError, match="opcgate models pull m"):
+            snapshot_folder(base)
+        folder = pull(base, lambda _line: None)
+        assert snapshot_folder(base) == folder
+        assert (folder / "model.safetensors").read_bytes() == WEIGHTS
+        assert not [name for name, _ in hub.asked if name.endswith((".bin", ".pth"))]
+
+
 def test_the_command_goes_on_where_it_stopped(tmp_path: Path) -> None:
     file = make_site(tmp_path, adapters=[], source={"huggingface": "tiny/model", "revision": "v1"})
     node = {"name": "n", "url": "http://127.0.0.1:1", "models": ["m"]}
