@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,13 @@ def _reuse(
     out: Path, base: Base, scheme: SchemeFacts, request: Request, data: _Data | None, tools: dict[str, str]
 ) -> Made:
     """The artefact that is there, if this very run would make it again and every file in it is whole."""
-    manifest, digest = read_manifest(out), artefact_digest(out)
+    try:
+        manifest, digest = read_manifest(out), artefact_digest(out)
+    except ArtefactError as error:
+        raise OutputTaken(
+            f"{error.en} It is in the way: remove {out}, or choose another --out.",
+            f"{error.zh}请移除 {out}，或另选 --out。",
+        ) from None
     there = {
         "base": manifest.base.digest,
         "scheme": manifest.scheme,
@@ -198,9 +204,19 @@ def _made(
     reused: bool = False,
     resumed: bool = False,
 ) -> Made:
-    size = sum(path.stat().st_size for path in out.glob("*.safetensors"))
-    made = Made(out, digest, scheme.name, device, base.weights_bytes, size, round(seconds, 1))
-    if data:
-        found = {"calibration_rows": len(data.tokens.rows), "calibration_tokens": data.tokens.count}
-        made = Made(**(asdict(made) | found | {"rows_cut": data.tokens.cut, "rows_duplicate": data.file.duplicates}))
-    return Made(**(asdict(made) | {"reused": reused, "resumed": resumed}))
+    tokens = data.tokens if data else None
+    return Made(
+        out=out,
+        digest=digest,
+        scheme=scheme.name,
+        device=device,
+        base_bytes=base.weights_bytes,
+        bytes=sum(path.stat().st_size for path in out.glob("*.safetensors")),
+        seconds=round(seconds, 1),
+        calibration_rows=len(tokens.rows) if tokens else 0,
+        calibration_tokens=tokens.count if tokens else 0,
+        rows_cut=tokens.cut if tokens else 0,
+        rows_duplicate=data.file.duplicates if data else 0,
+        reused=reused,
+        resumed=resumed,
+    )
