@@ -20,7 +20,7 @@ from compliance.scan.run import CLEAN, ERROR, FOUND, many_files
 from compliance.scan.tree import select
 from compliance.scan.workers import Crew, scan_files
 from tests.compliance.helpers import of_terms, read_cases
-from tests.compliance.test_cli import ENVIRONMENT, run
+from tests.compliance.test_cli import ENVIRONMENT, run_process
 
 
 def checker(pipeline: Pipeline | None = None, *, max_bytes: int = 10_000) -> Checker:
@@ -205,13 +205,13 @@ def test_when_every_worker_is_dead_nothing_counts_as_scanned(tree: Path) -> None
 def test_a_folder_on_the_command_line(tree: Path, tmp_path: Path) -> None:
     terms = tmp_path / "terms.tsv"
     terms.write_text("大麻\tother_illegal\thigh\n", encoding="utf-8")
-    code, out, err = run(tree, "--json", "--jobs", "2", "--lexicon", terms)
+    code, out, err = run_process(tree, "--json", "--jobs", "2", "--lexicon", terms)
     answers = {Path(row["file"]).name: row for row in map(json.loads, out.splitlines())}
     assert (code, err) == (1, ""), "no progress bar without a terminal"
     assert set(answers) == {"clean.txt", "bad.md", "data.json", "code.py"}
     assert answers["bad.md"]["verdict"] == "block"
     assert answers["clean.txt"]["released"] == "你好"
-    code, out, err = run(tree, "--jsonl")
+    code, out, err = run_process(tree, "--jsonl")
     assert code == 2
     assert err.startswith("opcgate scan: --jsonl reads one file")
 
