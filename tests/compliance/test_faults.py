@@ -104,6 +104,6 @@ def test_cost_grows_linearly_with_length_for_hostile_texts(pipeline: object) -> 
 
 
 def _seconds(made: object, text: str) -> float:
-    began = time.perf_counter()
+    began = time.thread_time()
     made.scan(text, "output")  # type: ignore[attr-defined]
-    return time.perf_counter() - began
+    return time.thread_time() - began
