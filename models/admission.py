@@ -10,9 +10,10 @@ from pathlib import Path
 import yaml
 
 from configs.loader import SettingsError, load_admitted, load_catalog, variants_path
-from configs.sections.catalog import AdmittedVariants, CatalogSettings, VariantSettings
-from models.catalog import ROOT, Catalog
+from configs.sections.catalog import AdmittedVariants, CatalogSettings, ModelSettings, VariantSettings
+from models.catalog import ROOT, Catalog, folder_digest
 from models.manifest import ArtefactError, artefact_digest, file_digest, read_manifest
+from models.snapshot import SnapshotError, snapshot_folder
 
 REPORT = "EVALUATION.json"
 HEADER = "# Admitted variants; `opcgate quantize evaluate --admit` writes this file. 由准入命令写入，请勿手工修改。\n"
@@ -61,7 +62,7 @@ def check_artefact(catalog: Catalog, model_id: str, variant: VariantSettings) ->
             f"{folder}: is {manifest.base.id} as {manifest.scheme}, not {model_id} as {variant.scheme}.",
             "产物的基础模型或量化方案与登记不符。",
         )
-    known = catalog.family(base.id, plain=True)[0].digest
+    known = weights_digest(catalog, base)
     if manifest.base.digest != known:
         raise AdmissionError(
             f"{folder}: was made from {model_id} with the digest {manifest.base.digest}, and the catalog's has "
@@ -74,6 +75,16 @@ def check_artefact(catalog: Catalog, model_id: str, variant: VariantSettings) ->
             f"{report}: is missing, or not the report that was named; evaluate again.",
             "评估报告缺失或已变化，请重新评估。",
         )
+
+
+def weights_digest(catalog: Catalog, base: ModelSettings) -> str:
+    """The digest of a base's files on this machine, a hub's in its cache. Raises AdmissionError, CatalogError."""
+    if base.source.kind() in ("path", "package"):
+        return catalog.base_digest(base)
+    try:
+        return folder_digest(snapshot_folder(base))
+    except SnapshotError as error:
+        raise AdmissionError(error.en, error.zh) from None
 
 
 def _check_whole(settings: CatalogSettings, before: AdmittedVariants, new: AdmittedVariants) -> None:

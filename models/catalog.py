@@ -199,7 +199,7 @@ class Catalog:
         base = self.base(base_id)
         variant = None if plain else self.variant(base, scheme)
         if variant is None:
-            family = [ServedModel(base.id, base.id, self._base_digest(base), base)]
+            family = [ServedModel(base.id, base.id, self.base_digest(base), base)]
         else:
             public_id, digest = variant_id(base.id, variant.scheme), self._variant_digest(base, variant)
             family = [ServedModel(public_id, _name(public_id, digest), digest, base, variant=variant)]
@@ -226,7 +226,7 @@ class Catalog:
         _check(path, what)
         return digest
 
-    def _base_digest(self, base: ModelSettings) -> str:
+    def base_digest(self, base: ModelSettings) -> str:
         """Of the files for local weights; of source and revision for a hub's, which the hub pins."""
         path = self.folder(base)
         if path is not None:

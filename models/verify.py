@@ -59,7 +59,7 @@ def _base(catalog: Catalog, base: ModelSettings) -> str:
     """The digest of the base's files. Raises CatalogError, Absent."""
     if base.source.kind() in ("path", "package"):
         catalog.weights(base.model_copy(update={"served_variant": None}))
-        return catalog.family(base.id, plain=True)[0].digest
+        return catalog.base_digest(base)
     try:
         folder = snapshot_folder(base)
     except SnapshotError as error:
