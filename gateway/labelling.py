@@ -3,6 +3,7 @@
 The text is put in behind the gate, so nothing scans it away; answers that programs read (tools, JSON) get none inside.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from gateway.tenants.keys import Caller
 from gateway.upstream import Event
 
 HEADER = b"x-aigc"
+JOINED = 64
 Shown = LabelPosition | Literal["none"]
 
 
@@ -186,27 +188,46 @@ def _ending(choice: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
+class Pieces:
+    """A text that comes in pieces. They are joined now and then: one character alone takes eighty bytes."""
+
+    _joined: list[str] = field(default_factory=list)
+    _last: list[str] = field(default_factory=list)
+
+    def append(self, text: str) -> None:
+        """Add what has come."""
+        self._last.append(text)
+        if len(self._last) == JOINED:
+            self._joined.append("".join(self._last))
+            self._last.clear()
+
+    def text(self) -> str:
+        """All of it."""
+        return "".join(self._joined) + "".join(self._last)
+
+
+@dataclass(slots=True)
 class ChoiceText:
     """The texts of one streamed choice, as a whole answer would hold them."""
 
     index: int
     begun: bool = False
-    _texts: dict[str, list[str]] = field(default_factory=dict)
-    _calls: dict[int, dict[str, list[str]]] = field(default_factory=dict)
+    _texts: defaultdict[str, Pieces] = field(default_factory=lambda: defaultdict(Pieces))
+    _calls: dict[int, dict[str, Pieces]] = field(default_factory=dict)
 
     def add(self, choice: dict[str, Any]) -> None:
         """Take in what an event adds."""
         if "text" in choice:
-            self._texts.setdefault("text", []).append(choice["text"])
+            self._texts["text"].append(choice["text"])
             return
         delta = choice["delta"]
         for name in TEXT_FIELDS:
             if delta.get(name):
-                self._texts.setdefault(name, []).append(delta[name])
+                self._texts[name].append(delta[name])
         for call in delta.get("tool_calls") or ():
-            known = self._calls.setdefault(call["index"], {"name": [], "arguments": []})
-            for name, texts in known.items():
-                texts.append(call["function"].get(name) or "")
+            known = self._calls.setdefault(call["index"], {"name": Pieces(), "arguments": Pieces()})
+            for name, pieces in known.items():
+                pieces.append(call["function"].get(name) or "")
 
     def add_content(self, choice: dict[str, Any]) -> bool:
         """Take in a piece of a chat's content; False, and nothing is taken in, when there is anything else."""
@@ -214,14 +235,14 @@ class ChoiceText:
         content = delta.get("content") if delta and len(delta) == 1 else None
         if not content:
             return False
-        self._texts.setdefault("content", []).append(content)
+        self._texts["content"].append(content)
         return True
 
     def choice(self) -> dict[str, Any]:
         """The choice as a whole answer's."""
-        message: dict[str, Any] = {name: "".join(texts) for name, texts in self._texts.items()}
+        message: dict[str, Any] = {name: pieces.text() for name, pieces in self._texts.items()}
         message["tool_calls"] = [
-            {"function": {name: "".join(texts) for name, texts in call.items()}}
+            {"function": {name: pieces.text() for name, pieces in call.items()}}
             for _, call in sorted(self._calls.items())
         ]
         return {"index": self.index, "message": message}

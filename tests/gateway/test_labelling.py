@@ -7,11 +7,14 @@ from typing import Any
 
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compliance.labels.answers import read_answer
 from compliance.labels.label import parse_label
 from compliance.labels.labels import check_label, digest_of_texts
 from compliance.labels.signing_key import load_key
+from gateway.labelling import JOINED, Pieces
 from loadtests.fake_engine import Script
 from tests.conftest import Served, run_opcgate
 from tests.gateway.conftest import Faulty
@@ -152,3 +155,12 @@ def test_the_real_engines_answers_are_labelled(served: Served) -> None:
     assert text.endswith(f"\n\n{ZH}")
     for aigc in (whole.aigc, chunks[-1].aigc):
         assert check_label(parse_label(aigc["AIGC"]), digest_of_texts([text]), {key.id: key.public}, RULES) == []
+
+
+@given(texts=st.lists(st.text(max_size=3), max_size=300))
+def test_a_text_in_pieces_is_the_same_and_holds_few_strings(texts: list[str]) -> None:
+    pieces = Pieces()
+    for one in texts:
+        pieces.append(one)
+    assert pieces.text() == "".join(texts)
+    assert len(pieces._joined) + len(pieces._last) < JOINED + len(texts) / JOINED + 1
