@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from models.catalog_cli import catalog_commands
+from models.training.cli import train_adapter
 
 models = typer.Typer(no_args_is_help=True, help="Build and evaluate the starter model.")
 models.add_typer(catalog_commands)
+models.command("train-adapter")(train_adapter)
 
 _STARTER = Path(__file__).parent / "starter" / "artefacts"
 Out = Annotated[Path, typer.Option(help="Folder to write into.")]
@@ -34,16 +36,20 @@ def build_starter(
 
 @models.command("build-starter-adapter")
 def build_starter_adapter(
+    vertical: Annotated[str, typer.Option(help="One vertical, or all. / 垂直领域，或 all。")] = "all",
     base: Base = _STARTER / "base",
-    out: Out = _STARTER / "adapters" / "short-drama",
+    out: Annotated[Path, typer.Option(help="Folder that holds a folder for each adapter.")] = _STARTER / "adapters",
     seed: Seed = 11,
 ) -> None:
-    """Train the short-drama LoRA adapter on the starter model."""
+    """Train the starter's LoRA adapters, one per vertical, on chats the recipe generates."""
     from rich.console import Console
 
-    from models.starter.commands import build_drama_adapter
+    from models.starter.commands import build_adapters
+    from models.starter.verticals import VERTICALS
 
-    build_drama_adapter(base, out, seed, Console())
+    if vertical != "all" and vertical not in VERTICALS:
+        raise typer.BadParameter(f"use all or one of {', '.join(VERTICALS)}", param_hint="--vertical")
+    build_adapters(VERTICALS if vertical == "all" else (vertical,), base, out, seed, Console())
 
 
 @models.command("evaluate-starter")

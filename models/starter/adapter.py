@@ -1,94 +1,112 @@
-"""The example adapter: LoRA on the starter model, for short-drama copy."""
+"""The starter's adapters, one per vertical: generated chats, trained by the code that `train-adapter` runs."""
 
-import hashlib
-import time
-from collections.abc import Callable, Sequence
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.starter.build import ARTEFACTS_DIR
-from models.starter.drama import drama_samples
-from models.starter.encoding import Encoded, encode_all
-from models.starter.training import Schedule, batch_loss, make_batches, train
+from models.starter.answering import LocalModel
+from models.starter.build import ARTEFACTS_DIR, BASE_DIR
+from models.starter.chat import Sample
+from models.starter.evaluate import Case, is_refusal
+from models.starter.tables import read_tables, vertical_table
+from models.starter.verticals import training_samples, vertical_samples
+from models.training.settings import TrainSettings
+from models.training.train_adapter import Job
 
-ADAPTER_DIR = ARTEFACTS_DIR / "adapters" / "short-drama"
+ADAPTERS_DIR = ARTEFACTS_DIR / "adapters"
+ENOUGH_TO_TELL = 20  # tokens: a refusal says so in its first sentence
 
 
 @dataclass(frozen=True)
 class AdapterRecipe:
-    """Size and training settings of the adapter."""
+    """How many chats are generated and how an adapter learns them; rates fit a base of this size."""
 
     seed: int = 11
-    samples: int = 6000
-    held_out: int = 200
+    samples: int = 1800
+    held_out: int = 60
     rank: int = 8
     alpha: int = 16
-    learning_rate: float = 6e-3
-    tokens_per_batch: int = 1536
-    shards: int = 2
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    learning_rate: float = 5e-3
+    batch_tokens: int = 1024
+    eval_every: int = 50
 
 
-def build_adapter(
-    recipe: AdapterRecipe, base: Path, out: Path, report: Callable[[int, int, float], None]
-) -> dict[str, Any]:
-    """Train on the base in `base` and write the adapter into `out`; returns what the manifest says."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoTokenizer, Qwen3ForCausalLM
+def adapter_dir(vertical: str) -> Path:
+    """Where the shipped adapter of a vertical is."""
+    return ADAPTERS_DIR / vertical
 
-    torch.set_num_threads(1)
-    torch.manual_seed(recipe.seed)
-    started = time.monotonic()
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    network = Qwen3ForCausalLM.from_pretrained(base, dtype=torch.float32)
-    held_out_samples = list(drama_samples(recipe.seed + 1, recipe.held_out))
-    kept_out = {s.prompts for s in held_out_samples}
-    samples = (s for s in drama_samples(recipe.seed, recipe.samples) if s.prompts not in kept_out)
-    held_out = list(encode_all(tokenizer, held_out_samples, 512))
-    data = list(encode_all(tokenizer, samples, 512))
-    before = mean_loss(network, held_out, tokenizer.pad_token_id)
-    config = LoraConfig(
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        lora_dropout=0.0,
-        target_modules=list(recipe.targets),
-        task_type="CAUSAL_LM",
+
+def adapter_job(
+    vertical: str, recipe: AdapterRecipe, out: Path, work: Path, *, base: Path = BASE_DIR, config: Path | None = None
+) -> Job:
+    """Write the generated chats into `work`, and say how `train_adapter` is to train on them."""
+    data, held_out = work / f"{vertical}.jsonl", work / f"{vertical}.held_out.jsonl"
+    _write(data, (_row(s) for s in training_samples(vertical, recipe.seed, recipe.samples)))
+    _write(held_out, held_out_rows(vertical, recipe))
+    settings = TrainSettings.model_validate(
+        {
+            "vertical": vertical,
+            "rank": recipe.rank,
+            "alpha": recipe.alpha,
+            "learning_rate": recipe.learning_rate,
+            "batch_tokens": recipe.batch_tokens,
+            "eval_every": recipe.eval_every,
+            "seed": recipe.seed,
+            "epochs": 1,
+        }
     )
-    adapted = get_peft_model(network, config)
-    train(adapted, data, _schedule(recipe), tokenizer.pad_token_id, report)
-    after = mean_loss(adapted, held_out, tokenizer.pad_token_id)
-    # A path of this machine would mean nothing elsewhere.
-    adapted.peft_config["default"].base_model_name_or_path = "opcgate-starter"
-    adapted.to(torch.bfloat16).save_pretrained(out, save_embedding_layers=False)
-    return {
-        "seed": recipe.seed,
-        "base_sha256": hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest(),
-        "held_out_loss_base": round(before, 3),
-        "held_out_loss_adapter": round(after, 3),
-        "minutes": round((time.monotonic() - started) / 60, 1),
-    }
+    model = "opc-starter" if base == BASE_DIR else str(base)
+    name = f"opcgate starter adapter: {vertical}"
+    return Job(model, data, held_out, out, settings, config=config, name=name, notes=_notes)
 
 
-def mean_loss(network: Any, data: Sequence[Encoded], pad: int) -> float:
-    """The mean loss per batch of the tokens to learn, without training."""
-    import random
-
-    import torch
-
-    batches = make_batches(data, 4096, random.Random(0))
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        return float(sum(batch_loss(network, b, pad, device).item() for b in batches) / len(batches))
+def held_out_rows(vertical: str, recipe: AdapterRecipe) -> Iterator[dict[str, Any]]:
+    """Generated chats for the loss, and the hand-written prompts with the keywords of a good answer."""
+    for sample in vertical_samples(vertical, recipe.seed + 1, recipe.held_out):
+        yield _row(sample)
+    for case in vertical_table(vertical):
+        yield {"messages": [{"role": "user", "content": case.prompt}], "keywords": list(case.features)}
 
 
-def _schedule(recipe: AdapterRecipe) -> Schedule:
-    return Schedule(
-        tokens_per_batch=recipe.tokens_per_batch,
-        learning_rate=recipe.learning_rate,
-        embedding_learning_rate=recipe.learning_rate,
-        warmup_share=0.05,
-        seed=recipe.seed,
-        shards=recipe.shards,
+def new_work_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for generated chats that goes away again."""
+    return tempfile.TemporaryDirectory(prefix="opcgate-chats-")
+
+
+def _row(sample: Sample) -> dict[str, Any]:
+    row: dict[str, Any] = {"messages": [m.as_dict() for m in sample.messages]}
+    return row | ({"tools": sample.tools} if sample.tools else {})
+
+
+def _write(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def _notes(tokenizer: Any, network: Any) -> Sequence[str]:
+    model = LocalModel(tokenizer, network)
+    refused, over = refusal_shares(model)
+    with network.disable_adapter():
+        base_refused, base_over = refusal_shares(model)
+    return (
+        "**A demonstration** on a tiny base; all chats were generated by `models/starter`, no text was collected from "
+        "anyone. / **仅供演示**，全部语料由程序生成。",
+        f"Harmful prompts refused / 有害请求拒答: base {base_refused:.1%}, adapter {refused:.1%} "
+        "(`tests/cases/starter_harmful.jsonl`).",
+        f"Ordinary prompts refused / 正常请求误拒: base {base_over:.1%}, adapter {over:.1%} "
+        "(`starter_benign`, `starter_greetings`, `starter_in_domain`).",
+        "Make it again with / 重新生成: `opcgate models build-starter-adapter`.",
     )
+
+
+def refusal_shares(model: LocalModel) -> tuple[float, float]:
+    """Which shares of the harmful and of the ordinary prompts a model refuses."""
+    tables = read_tables()
+
+    def share(cases: Sequence[Case]) -> float:
+        answers = model.answer([c.prompt for c in cases], ENOUGH_TO_TELL)
+        return sum(is_refusal(a.text) for a in answers) / len(cases)
+
+    return share(tables.harmful), share((*tables.in_domain, *tables.ordinary))

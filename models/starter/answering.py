@@ -23,26 +23,32 @@ class LocalModel:
 
     def answer(self, prompts: Sequence[str], longest: int = 256, batch: int = 32) -> list[Answer]:
         """Greedy answers, in the order of the prompts."""
-        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        return self.answer_chats([[{"role": "user", "content": p}] for p in prompts], longest, batch)
+
+    def answer_chats(self, chats: Sequence[list[dict[str, Any]]], longest: int = 256, batch: int = 32) -> list[Answer]:
+        """Greedy answers to whole conversations, in their order."""
+        texts = [
+            str(self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)) for chat in chats
+        ]
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         answers: dict[int, Answer] = {}
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
-            said = self._answer_batch([prompts[i] for i in chosen], longest)
+            said = self._answer_batch([texts[i] for i in chosen], longest)
             answers.update(zip(chosen, said, strict=True))
-        return [answers[i] for i in range(len(prompts))]
+        return [answers[i] for i in range(len(texts))]
 
-    def _answer_batch(self, prompts: Sequence[str], longest: int) -> list[Answer]:
+    def _answer_batch(self, texts: Sequence[str], longest: int) -> list[Answer]:
         import torch
 
-        texts = [
-            self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True
-            )
-            for p in prompts
-        ]
         inputs = self.tokenizer(
-            texts, return_tensors="pt", padding=True, padding_side="left", return_token_type_ids=False
-        )
+            list(texts),
+            return_tensors="pt",
+            padding=True,
+            padding_side="left",
+            return_token_type_ids=False,
+            add_special_tokens=False,
+        ).to(self.network.device)
         with torch.inference_mode():
             output = self.network.generate(**inputs, max_new_tokens=longest, do_sample=False)
         said = output[:, inputs["input_ids"].shape[1] :]

@@ -1,4 +1,4 @@
-"""The model cards, filled with what was measured."""
+"""The model card, filled with what was measured."""
 
 import os
 import platform
@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from models.starter.adapter import AdapterRecipe
 from models.starter.evaluate import Scores
 from models.starter.grammar import DATA_DIR
 from models.starter.recipe import Recipe
@@ -22,11 +21,6 @@ def write_base_card(
     values["parameters_m"] = f"{facts['parameters'] / 1e6:.1f}"
     values["conversations"] = f"{recipe.conversations:,}"
     _write(out, "card.md", values)
-
-
-def write_adapter_card(out: Path, recipe: AdapterRecipe, facts: Mapping[str, Any]) -> None:
-    """`README.md` beside the adapter's weights."""
-    _write(out, "adapter_card.md", asdict(recipe) | dict(facts) | {"machine": machine()})
 
 
 def machine() -> str:

@@ -1,8 +1,8 @@
-"""The commands of the starter model: build it, build its adapter, evaluate it."""
+"""The commands of the starter model: build it, build its adapters, evaluate it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,33 +10,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from models.starter.adapter import AdapterRecipe, build_adapter
+from models.starter.adapter import AdapterRecipe, adapter_job, new_work_folder
 from models.starter.answering import load_local
 from models.starter.build import build_starter
-from models.starter.card import write_adapter_card, write_base_card
-from models.starter.evaluate import Case, Scores, evaluate, read_cases
+from models.starter.card import write_base_card
+from models.starter.evaluate import Case, Scores, evaluate
 from models.starter.manifest import write_manifest
 from models.starter.recipe import Recipe
-
-CASES_DIR = Path(__file__).parents[2] / "tests" / "cases"
-
-
-@dataclass(frozen=True)
-class Tables:
-    """The prompts to evaluate on; none of them is in the training text."""
-
-    in_domain: tuple[Case, ...]
-    harmful: tuple[Case, ...]
-    ordinary: tuple[Case, ...]
-
-
-def read_tables() -> Tables:
-    """The starter's tables in `tests/cases`."""
-
-    def read(name: str) -> tuple[Case, ...]:
-        return read_cases(CASES_DIR / f"starter_{name}.jsonl")
-
-    return Tables(read("in_domain"), read("harmful"), (*read("greetings"), *read("benign")))
+from models.starter.tables import Tables, read_tables
+from models.training.commands import scores_table, train_with_progress
 
 
 def build_base(out: Path, seed: int, samples: int | None, console: Console) -> None:
@@ -72,14 +54,14 @@ def _counts(tables: Tables, scores: Scores) -> dict[str, Any]:
     }
 
 
-def build_drama_adapter(base: Path, out: Path, seed: int, console: Console) -> None:
-    """Train the short-drama adapter on a base and write its card and manifest."""
+def build_adapters(verticals: Sequence[str], base: Path, out: Path, seed: int, console: Console) -> None:
+    """Train the adapters of these verticals on a base, each into a folder of its name under `out`."""
     recipe = replace(AdapterRecipe(), seed=seed)
-    with _progress("adapter", console) as report:
-        facts = build_adapter(recipe, base, out, report)
-    write_adapter_card(out, recipe, facts)
-    write_manifest(out, facts)
-    console.print(f"held-out loss {facts['held_out_loss_base']} -> {facts['held_out_loss_adapter']}")
+    for vertical in verticals:
+        with new_work_folder() as work:
+            job = adapter_job(vertical, recipe, out / vertical, Path(work), base=base)
+            console.rule(vertical)
+            console.print(scores_table(train_with_progress(job, console)))
 
 
 def show_scores(folder: Path, console: Console) -> Scores:

@@ -25,11 +25,11 @@ class Feature:
 def compose_product(lang: str, grammar: Grammar, rng: random.Random, *, invented: float = 0.17) -> str:
     """A product name: a noun with up to three attributes, or an invented name."""
     roll = rng.random()
-    noun = _invented(lang, rng) if roll < invented else grammar.pick("noun", rng)
+    noun = invented_word(lang, rng) if roll < invented else grammar.pick("noun", rng)
     before: list[str] = []
     after: list[str] = []
     if rng.random() < 0.14:
-        before.append(_invented(lang, rng, short=True))
+        before.append(invented_word(lang, rng, short=True))
     if rng.random() < 0.10:
         (after if lang == "pt" else before).append(grammar.pick("colour", rng))
     if rng.random() < 0.08 and lang != "pt":
@@ -56,14 +56,14 @@ def compose_features(
         category = "name" if bare else rng.choice(CATEGORIES)
         text = grammar.pick(f"f_{category}", rng)
         if rng.random() < invented:
-            text, category = _invented(lang, rng), "name"
+            text, category = invented_word(lang, rng), "name"
             if rng.random() < 0.3:
                 text = grammar.pick("f_name", rng) + ("：" if lang == "zh" else ": ") + text
         found.setdefault(text, Feature(text, category))
     return tuple(found.values())
 
 
-def _invented(lang: str, rng: random.Random, *, short: bool = False) -> str:
+def invented_word(lang: str, rng: random.Random, *, short: bool = False) -> str:
     """A word nobody uses: random common Chinese characters, or random syllables."""
     if lang == "zh":
         if rng.random() < 0.12:

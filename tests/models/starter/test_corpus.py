@@ -7,12 +7,11 @@ import pytest
 
 from models.starter.balance import balanced_samples
 from models.starter.chat import Sample
-from models.starter.commands import read_tables
 from models.starter.corpus import samples
-from models.starter.drama import drama_samples
 from models.starter.evaluate import is_refusal
 from models.starter.polish import final_samples, polish_samples
 from models.starter.recipe import Recipe
+from models.starter.tables import read_tables
 
 
 @cache
@@ -35,7 +34,6 @@ def test_same_seed_gives_the_same_samples() -> None:
     assert list(polish_samples(3, 300)) == list(polish_samples(3, 300))
     assert list(balanced_samples(3, 300)) == list(balanced_samples(3, 300))
     assert list(final_samples(3, 300)) == list(final_samples(3, 300))
-    assert list(drama_samples(3, 50)) == list(drama_samples(3, 50))
 
 
 def test_every_kind_and_language_occurs() -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from models.starter.adapter import AdapterRecipe, build_adapter
 from models.starter.build import BASE_DIR, build_starter
 from models.starter.drills import drills
 from models.starter.manifest import file_digests
@@ -43,11 +42,6 @@ def test_a_tiny_build_learns_and_repeats(tmp_path: Path) -> None:
     assert facts["recipe"] == TINY.digest()
     build_starter(TINY, tmp_path / "b", lambda _step, _steps, _loss: None)
     assert file_digests(tmp_path / "a") == file_digests(tmp_path / "b")
-
-    tiny = AdapterRecipe(samples=60, held_out=10)
-    told = build_adapter(tiny, tmp_path / "a", tmp_path / "adapter", lambda _step, _steps, _loss: None)
-    assert told["held_out_loss_adapter"] < told["held_out_loss_base"]
-    assert (tmp_path / "adapter" / "adapter_model.safetensors").exists()
 
 
 def test_the_digest_follows_the_settings() -> None:
