@@ -22,7 +22,9 @@ from quantize.evaluate.result import PAGE, RESULT, Evaluation
 from quantize.evaluate.rows import EvaluationError
 from quantize.evaluate.run import Options, evaluate
 from quantize.evaluate.speed import FULL, QUICK
+from quantize.evaluate.summary import summary_rows, with_evaluation
 from quantize.report.page import render
+from quantize.run.worker import PYTHON_VARIABLE
 
 OK, NOT_ADMITTED, FAILED, INTERRUPTED = 0, 1, 2, 130
 
@@ -44,10 +46,11 @@ class Request:
 
 
 def lm_eval_of(tasks: str | None, include: Path | None, limit: int | None, *, online: bool) -> LmEval | None:
-    """The lm-eval part of a request, run by the environment that `make quantize-env` builds."""
+    """The lm-eval part of a request; its Python is the one that llm-compressor has."""
     if not tasks:
         return None
-    python = ROOT / ".venv-quantize" / "bin" / "python"
+    named = os.environ.get(PYTHON_VARIABLE)
+    python = Path(named) if named else ROOT / ".venv-quantize" / "bin" / "python"
     return LmEval(python, tuple(tasks.split(",")), include, limit, online)
 
 
@@ -99,8 +102,11 @@ def _evaluate(config: Path | None, request: Request, *, as_json: bool) -> int:
 
 
 def write_result(folder: Path, evaluation: Evaluation) -> None:
-    """EVALUATION.json and EVALUATION.html, each whole or not at all. Raises OSError."""
+    """EVALUATION.json, EVALUATION.html and the card's part, each whole or not at all. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
+    card = folder / "README.md"
+    if card.is_file():
+        _replace(card, with_evaluation(card.read_text(encoding="utf-8"), evaluation))
     _replace(folder / RESULT, evaluation.model_dump_json(indent=2) + "\n")
     _replace(folder / PAGE, render([evaluation]))
 
@@ -149,40 +155,3 @@ def _print(evaluation: Evaluation, *, admitted: bool) -> None:
         console.print(
             "clears every bar; --admit puts it into the catalog / 达到全部门槛，可用 --admit 准入", style="green"
         )
-
-
-def summary_rows(evaluation: Evaluation) -> list[tuple[str, str, str, str]]:
-    """The main measures as cells: name, base, variant, rows."""
-    text, rows = evaluation.text, []
-    rows.append(
-        (
-            "perplexity / 困惑度",
-            f"{text.base_perplexity:.3f}",
-            f"{text.variant_perplexity:.3f}",
-            f"{text.tokens} tokens",
-        )
-    )
-    rows.append(("KL / token, mean (p99)", "", f"{text.mean_kl_nats:.4f} ({text.p99_kl_nats:.3f})", f"{text.tokens}"))
-    rows.append(("top-1 agreement / 首选一致", "", f"{text.agreement.value:.1%}", f"{text.agreement.of}"))
-    rows += [(f"task / 任务: {t.kind}", f"{t.base:.3f}", f"{t.variant:.3f}", f"{t.rows}") for t in evaluation.tasks]
-    for name, paired in (
-        ("refuses harmful / 有害拒答", evaluation.refusals),
-        ("refuses ordinary / 正常误拒", evaluation.over_refusals),
-        ("answers with findings / 合规发现", evaluation.compliance.any_risk),
-    ):
-        rows.append((name, f"{paired.base.value:.1%}", f"{paired.variant.value:.1%}", f"{paired.base.of}"))
-    size = evaluation.size
-    rows.append(("weights / 权重 MiB", f"{size.base_bytes / 2**20:.2f}", f"{size.variant_bytes / 2**20:.2f}", ""))
-    if evaluation.serving is not None:
-        both = evaluation.serving
-        rows.append(("load / 加载 s", f"{both.base.load_seconds:.1f}", f"{both.variant.load_seconds:.1f}", ""))
-        rows.append(("memory / 内存 MiB", f"{both.base.memory_mib:.0f}", f"{both.variant.memory_mib:.0f}", ""))
-        for before, after in zip(both.base.levels, both.variant.levels, strict=True):
-            name = f"tokens/s at {before.concurrent}"
-            rows.append(
-                (name, f"{before.tokens_per_second:.0f}", f"{after.tokens_per_second:.0f}", f"{before.requests}")
-            )
-            name = f"first token / 首词元 ms at {before.concurrent}"
-            rows.append((name, f"{before.first_token_p50_ms:.0f}", f"{after.first_token_p50_ms:.0f}", ""))
-    rows += [(f"lm-eval {t.task} {t.metric}", f"{t.base:.3f}", f"{t.variant:.3f}", "") for t in evaluation.lm_eval]
-    return rows

@@ -9,8 +9,12 @@ import yaml
 from typer.testing import CliRunner
 
 from configs.loader import CONFIG_DIR, load_catalog
+from models.admission import AdmissionError, check_artefact
+from models.catalog import Catalog
 from models.manifest import file_digest
 from quantize.cli import quantize
+from quantize.evaluate.command import admit_artefact
+from quantize.evaluate.plan import prepare
 from quantize.evaluate.result import read_evaluation
 from tests.conftest import ROOT
 from tests.quantize.evaluate.conftest import write_recipe
@@ -64,9 +68,15 @@ def run(artefact: Path, *options: str) -> tuple[int, str]:
 
 
 def test_a_good_artefact_is_measured_and_admitted(nf4: Path, tmp_path: Path) -> None:
+    (nf4 / "README.md").write_text("# n\n<!-- evaluation -->\nnot yet\n<!-- /evaluation -->\n## Limits\n")
     code, output = run(nf4, *deployment(tmp_path), "--admit")
     assert code == 0, output
     assert "已准入目录" in output
+    card = (nf4 / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("# n\n<!-- evaluation -->\n")
+    assert card.endswith("<!-- /evaluation -->\n## Limits\n")
+    assert "| perplexity / 困惑度 |" in card
+    assert "not yet" not in card
     evaluation = read_evaluation(nf4)
     assert evaluation.verdict.admitted
     assert evaluation.plan.artefact == file_digest(nf4 / "MANIFEST.json")
@@ -126,17 +136,10 @@ def test_an_artefact_of_another_base(nf4: Path, tmp_path: Path) -> None:
 
 
 def test_an_edited_evaluation_is_found(nf4: Path, tmp_path: Path) -> None:
-    from models.admission import AdmissionError
-    from models.catalog import Catalog
-    from quantize.evaluate.command import admit_artefact
-    from quantize.evaluate.plan import prepare
-
     options = deployment(tmp_path)
     assert run(nf4, *options, "--admit")[0] == 0
     result = nf4 / "EVALUATION.json"
     result.write_text(result.read_text(encoding="utf-8").replace('"admitted": true', '"admitted":  true'))
-    from models.admission import check_artefact
-
     catalog = Catalog(load_catalog(tmp_path / "models.yaml"))
     variant = catalog.settings.models[0].variants[0]
     with pytest.raises(AdmissionError, match=r"EVALUATION\.json"):
