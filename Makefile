@@ -14,7 +14,7 @@ test: setup quantize-env node-sdk ## Run every check and every test, the real en
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## The inner loop, under two minutes: lint, types, and the tests that start no process of their own
 	$(BIN)/ruff check .

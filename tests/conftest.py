@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -11,7 +12,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,6 +26,7 @@ from models.launch import start_engine, wait_for_engine
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = ROOT / "tests" / "cases"
+ENGINE = "engine"
 
 
 def read_cases(name: str) -> list[dict]:
@@ -31,11 +35,46 @@ def read_cases(name: str) -> list[dict]:
     return [json.loads(line) for line in lines if line.strip() and not line.startswith("#")]
 
 
+PORTS = range(10_000, 32_000)
+"""Below those that the kernel hands out, so that no connection takes one between its choice and its use."""
+
+
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, by chance another one in each process of the run."""
+    while True:
+        port = random.choice(PORTS)
+        with contextlib.closing(socket.socket()) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Under `pytest -n`: which tests stay in one process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return together_with(nodeid)
+
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under `pytest -n` the real engine's tests come first, since they take longest."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: together_with(item.nodeid) != ENGINE)
+
+
+def together_with(nodeid: str) -> str:
+    """The file, whose tests share fixtures; or all files with tests of the real engine, so that it starts once."""
+    file = nodeid.partition("::")[0]
+    return ENGINE if needs_engine(file) else file
+
+
+@cache
+def needs_engine(file: str) -> bool:
+    return "mark.engine" in (ROOT / file).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
