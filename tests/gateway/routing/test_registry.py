@@ -19,12 +19,13 @@ from gateway.audit.acts import ActRow
 from gateway.errors import InvalidRequest, NotFound
 from gateway.routing.choice import Wanted
 from gateway.routing.overview import NodeInfo, overview
-from gateway.routing.registry import add_node, remove_node, set_wish
+from gateway.routing.registry import add_node, known_nodes, remove_node, set_wish
 from gateway.routing.sync import NodeSync
 from gateway.routing.tables import NodeReport, NodeRow
 from gateway.store import _alembic, open_engine
 from gateway.workers.worker import Worker, WorkerRow
 from tests.gateway.routing.site import MODEL, Site, site
+from tests.models.site import make_site
 
 CATALOG = load_catalog(Path(__file__).resolve().parents[3] / "configs" / "models.yaml")
 CONFIGURED = (NodeSettings(name="a", url="http://a", models=("m",)),)
@@ -56,6 +57,15 @@ async def worker(database: AsyncEngine) -> Worker:
 
 async def seen(database: AsyncEngine) -> dict[str, NodeInfo]:
     return {one.name: one for one in await overview(database, CONFIGURED)}
+
+
+async def test_a_node_that_cannot_serve_a_model_is_not_added(database: AsyncEngine, tmp_path: Path) -> None:
+    catalog = load_catalog(make_site(tmp_path, "w4a16-gptq"))
+    old = ADDED.model_copy(update={"models": ("m-w4a16-gptq",), "hardware": "cpu"})
+    with pytest.raises(InvalidRequest, match=r"node 'b' \(cpu\) can't serve 'm-w4a16-gptq': .*AVX-512"):
+        await add_node(database, old, CONFIGURED, catalog, "k")
+    await add_node(database, old.model_copy(update={"hardware": "cpu-avx512"}), CONFIGURED, catalog, "k")
+    assert (await known_nodes(database, CONFIGURED))[-1].settings.hardware == "cpu-avx512"
 
 
 async def test_added_nodes_and_states_live_beside_the_settings(database: AsyncEngine) -> None:
