@@ -72,6 +72,11 @@ def evaluate_command(config: Path | None, request: Request, *, as_json: bool) ->
 
 
 def _evaluate(config: Path | None, request: Request, *, as_json: bool) -> int:
+    if request.admit and request.out is not None:
+        raise EvaluationError(
+            "--admit wants the result beside the artefact; leave --out away.",
+            "准入时结果须与产物同目录，请去掉 --out。",
+        )
     catalog_path = load_settings(config).catalog
     catalog = Catalog(load_catalog(catalog_path))
     admission = request.admission or CONFIG_DIR / "admission.yaml"

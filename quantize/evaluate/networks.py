@@ -41,14 +41,16 @@ def load_network(weights: str, revision: str | None = None) -> Network:
             tokenizer = transformers.AutoTokenizer.from_pretrained(weights, revision=revision)
             network = transformers.AutoModelForCausalLM.from_pretrained(
                 weights, revision=revision, dtype=dtype, use_safetensors=True, device_map="cuda" if gpu else None
-            )
+            ).eval()
+            # The first call unpacks what is packed, and fails here where something for it is missing.
+            with torch.inference_mode():
+                network(input_ids=torch.zeros((1, 1), dtype=torch.long, device=network.device))
     except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError) as error:
         raise EvaluationError(
             f"{Path(weights).name}: transformers can't load it ({type(error).__name__}: {str(error)[:300]}); "
             "verify the folder with `opcgate models verify`, or quantize again.",
             "transformers 无法加载该模型，请校验目录或重新量化。",
         ) from None
-    network.eval()
     if network.num_parameters() < FEW_PARAMETERS:
         # Threads that meet in every operation of a small network cost more than they bring.
         torch.set_num_threads(1)

@@ -114,6 +114,7 @@ def test_what_is_refused_before_anything_is_measured(nf4: Path, tmp_path: Path) 
         (["--data", str(tmp_path / "none.jsonl")], "can't be read"),
         (["--model", "qwen3-8b"], "was made from opc-starter"),
         (["--admission", str(tmp_path / "none.yaml")], "no such file"),
+        (["--admit", "--out", str(tmp_path)], "leave --out away"),
     ]
     for more, said in refused:
         code, output = run(nf4, *options, *more)
