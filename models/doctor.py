@@ -1,6 +1,7 @@
 """What fits this machine, before anything is started: schemes, adapters, and the arithmetic of memory."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from configs.sections.catalog import Hardware, Scheme, VariantSettings, variant_
 from configs.sections.compatibility import Outcome
 from models.catalog import Catalog, CatalogError
 from models.compatibility import matrix, supported
-from models.machine import Machine
+from models.machine import Gpu, Machine
 from models.memory import GIB, Needs, needs_of
 from models.snapshot import SnapshotError, snapshot_folder
 
@@ -26,11 +27,12 @@ BLOCKS = {"cpu": 128, "cuda": 16}
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One thing to know or to mend, in both languages. Only a `problem` refuses."""
+    """One thing to know or to mend, in both languages. Only a `problem` refuses; `tight` is about margins of memory."""
 
     en: str
     zh: str
     problem: bool = False
+    tight: bool = False
 
     def __str__(self) -> str:
         return f"{self.en} {self.zh}"
@@ -232,17 +234,14 @@ def _cache_bytes(base: ModelSettings, needs: Needs | None, machine: Machine, kv_
         return 0
     if machine.gpu is None:
         return kv_cache_gib * GIB
-    share = int(machine.gpu.total_bytes * _utilization(base))
-    return max(0, share - needs.weights - needs.adapters - needs.activations - needs.processes)
+    return max(0, _share(base, machine.gpu) - needs.weights - needs.adapters - needs.activations - needs.processes)
 
 
-def _utilization(base: ModelSettings) -> float:
+def _share(base: ModelSettings, gpu: Gpu) -> int:
+    """The part of a GPU's memory that vLLM takes: its default, or the last --gpu-memory-utilization of the catalog."""
     arguments = (*base.engine_args, *base.hardware_args.get("cuda", ()))
-    for at, one in enumerate(arguments):
-        name, _, value = one.partition("=")
-        if name == "--gpu-memory-utilization":
-            return float(value or arguments[at + 1])
-    return GPU_MEMORY_UTILIZATION
+    found = re.findall(r"--gpu-memory-utilization[= ](0?\.\d+|1(?:\.0+)?)(?: |$)", " ".join(arguments))
+    return int(gpu.total_bytes * (float(found[-1]) if found else GPU_MEMORY_UTILIZATION))
 
 
 def _memory_remarks(base: ModelSettings, needs: Needs, cache: int, tokens: int, machine: Machine) -> Iterator[Remark]:
@@ -262,6 +261,14 @@ def _memory_remarks(base: ModelSettings, needs: Needs, cache: int, tokens: int, 
         yield Remark(
             f"it is tight: about {gib(likely)} with what the engine itself takes, and {gib(free)} are free.",
             f"内存偏紧：含引擎自身约需 {gib(likely)}，可用 {gib(free)}。",
+            tight=True,
+        )
+    if machine.gpu and (share := _share(base, machine.gpu)) > free:
+        yield Remark(
+            f"vLLM wants {gib(share)} of this GPU and {gib(free)} are free, so it would end at start; free the rest, "
+            "or lower --gpu-memory-utilization in hardware_args.cuda.",
+            f"vLLM 启动时需占用 {gib(share)} 显存，可用 {gib(free)}，请释放显存或调低 --gpu-memory-utilization。",
+            problem=True,
         )
     if needs.kv_token and tokens < base.context_tokens and certain <= free:
         least = -(-base.context_tokens * needs.kv_token // GIB)
@@ -278,7 +285,7 @@ def _verdict(remarks: list[Remark], needs: Needs | None) -> Verdict:
         return "refused"
     if needs is None:
         return "unknown"
-    return "tight" if any("tight" in one.en for one in remarks) else "fits"
+    return "tight" if any(one.tight for one in remarks) else "fits"
 
 
 def gib(size: int) -> str:
