@@ -6,6 +6,7 @@ import pytest
 
 from configs.loader import CONFIG_DIR, SettingsError, load_admission
 from configs.sections.admission import Bars
+from quantize.evaluate.rows import read_table
 from quantize.evaluate.verdict import Measured, Rows, judge
 from tests.conftest import read_cases
 
@@ -52,7 +53,7 @@ def test_the_shipped_tables_are_there() -> None:
         ("max_size_ratio", "max_siez_ratio", "default.bars.max_siez_ratio"),
         ("min_task_score: 0.60", "min_task_score: 60", "default.bars.min_task_score"),
         ("kinds: [keyword, chrf, json]", "kinds: [bleu]", "default.data.kinds.0"),
-        ("verticals: {}", "verticals: {cooking: *default}", "verticals.cooking"),
+        ("  short-drama:\n", "  cooking:\n", "verticals.cooking"),
     ],
 )
 def test_a_bad_bars_file_names_the_field(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -64,12 +65,18 @@ def test_a_bad_bars_file_names_the_field(tmp_path: Path, old: str, new: str, sai
         load_admission(path)
 
 
-def test_a_vertical_may_have_bars_of_its_own(tmp_path: Path) -> None:
-    path = tmp_path / "admission.yaml"
-    shipped = (CONFIG_DIR / "admission.yaml").read_text(encoding="utf-8")
-    own = "verticals:\n  cantonese: {<<: *default, bars: {<<: *bars, min_task_score: 0.9}}"
-    path.write_text(shipped.replace("verticals: {}", own), encoding="utf-8")
-    settings = load_admission(path)
-    assert settings.of("cantonese").bars.min_task_score == 0.9
-    assert settings.of("cantonese").bars.max_size_ratio == settings.default.bars.max_size_ratio
-    assert settings.of("short-drama") == settings.of(None) == settings.default
+def test_a_vertical_may_have_tables_and_bars_of_its_own() -> None:
+    settings = load_admission(CONFIG_DIR / "admission.yaml")
+    own, default = settings.of("software-development"), settings.default
+    assert own.bars.min_top1_agreement > default.bars.min_top1_agreement
+    assert own.bars.max_size_ratio == default.bars.max_size_ratio
+    assert own.data.tasks != default.data.tasks
+    assert own.data.harmful == default.data.harmful
+    assert settings.of("e-commerce") == settings.of(None) == default
+
+
+def test_the_tables_of_a_vertical_have_enough_rows_for_its_verdict() -> None:
+    for one in load_admission(CONFIG_DIR / "admission.yaml").every():
+        for use in ("tasks", "harmful", "ordinary"):
+            rows = sum(len(read_table(path).rows) for path in getattr(one.data, use))
+            assert rows >= getattr(one.bars.min_rows, use)
