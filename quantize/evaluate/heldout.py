@@ -9,7 +9,7 @@ from models.starter.structured import structured_sample
 from quantize.evaluate.rows import Chat, Table, chats_table
 
 SEED = 20_261_124
-"""Training uses seeds below 100 and calibration its own; a test holds this apart from both."""
+"""Training and calibration use others; a test holds their texts apart from these."""
 
 JSON_SHARE = 0.2
 

@@ -1,9 +1,13 @@
 """Tables that are measured on: bad files by the golden table, good ones, and the starter's held-out text."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from models.starter.corpus import samples
+from models.starter.recipe import Recipe
+from quantize.calibration.starter import starter_rows
 from quantize.evaluate.heldout import starter_held_out
 from quantize.evaluate.rows import EvaluationError, first_rows, read_table
 from tests.conftest import ROOT, read_cases
@@ -55,3 +59,12 @@ def test_held_out_text_is_the_same_every_time_and_never_twice_the_same_prompt() 
     prompts = [row.chat[-1]["content"] for row in table.rows]
     assert len(set(prompts)) == len(table.rows) == 60
     assert 5 <= sum(row.reference.startswith("{") for row in table.rows) <= 25
+
+
+def test_held_out_prompts_are_neither_in_training_nor_in_calibration_text() -> None:
+    held_out = {row.chat[-1]["content"] for row in starter_held_out(200).rows}
+    recipe = Recipe()
+    training = {prompt for sample in samples(recipe.seed, recipe.samples) for prompt in sample.prompts}
+    calibration = {message["content"] for line in starter_rows(512) for message in json.loads(line)["messages"]}
+    assert not held_out & training
+    assert not held_out & calibration
