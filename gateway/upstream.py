@@ -20,6 +20,8 @@ from gateway.errors import (
     NodeTimeout,
     NodeUnavailable,
 )
+from gateway.plain_connection import Connection
+from gateway.plain_http import PlainHttp, Unreachable, target_of
 from gateway.sse import SSEDecoder
 
 Event = dict[str, Any]
@@ -66,11 +68,15 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """Transport over aiohttp with one connection pool. Construct it inside a running event loop."""
+    """Transport over one connection pool: aiohttp's, and a plainer one for nodes that are named by their address.
+
+    Construct it inside a running event loop.
+    """
 
     def __init__(self, settings: UpstreamSettings) -> None:
         self.settings = settings
         self._stopped = False
+        self._plain = PlainHttp(settings.connect_seconds, settings.connections_per_node)
         self._sockets: WeakSet[socket.socket] = WeakSet()
         connector = aiohttp.TCPConnector(
             limit=0, limit_per_host=settings.connections_per_node, keepalive_timeout=4, socket_factory=self._new_socket
@@ -92,6 +98,7 @@ class HttpTransport:
         return made
 
     async def close(self) -> None:
+        self._plain.stop()
         await self.session.close()
         await asyncio.sleep(0)  # connections are given up in the loop's next turn
         for one in list(self._sockets):
@@ -99,6 +106,7 @@ class HttpTransport:
 
     async def stop(self) -> None:
         self._stopped = True
+        self._plain.stop()
         for one in list(self._sockets):
             # Closing aiohttp's session would leave its readers waiting for ever.
             with suppress(OSError):
@@ -131,18 +139,22 @@ class HttpTransport:
     @asynccontextmanager
     async def _post(
         self, url: str, body: bytes, wait_seconds: float, more: Mapping[str, str]
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[aiohttp.ClientResponse | Connection]:
         """One POST whose foreign errors, also those while the body is read, leave as GatewayError."""
         if self._stopped:
             raise _shutting_down()
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.settings.connect_seconds, sock_read=wait_seconds)
         headers = {"content-type": "application/json", **more}
+        target = target_of(url)
         try:
-            async with self.session.post(
-                url, data=body, headers=headers, timeout=timeout, allow_redirects=False
-            ) as response:
-                yield response
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            if target is not None:
+                async with self._plain.post(target, body, wait_seconds, headers) as answer:
+                    yield answer
+            else:
+                async with self.session.post(
+                    url, data=body, headers=headers, timeout=self._timeout(wait_seconds), allow_redirects=False
+                ) as response:
+                    yield response
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, Unreachable):
             if self._stopped:
                 raise _shutting_down() from None
             raise NodeUnavailable("The model's node can't be reached; try again.") from None
@@ -155,8 +167,11 @@ class HttpTransport:
                 raise _shutting_down() from None
             raise _broke_off() from None
 
+    def _timeout(self, wait_seconds: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=None, sock_connect=self.settings.connect_seconds, sock_read=wait_seconds)
 
-async def _limited(response: aiohttp.ClientResponse, most_bytes: int, seconds: float) -> bytes:
+
+async def _limited(response: aiohttp.ClientResponse | Connection, most_bytes: int, seconds: float) -> bytes:
     """A body in one piece, of a bounded size and in bounded time: a node may drip a byte a minute."""
     if response.content_length is not None and response.content_length > most_bytes:
         raise NodeFailed("The model's node answered more than the gateway takes.")
@@ -175,7 +190,7 @@ async def _limited(response: aiohttp.ClientResponse, most_bytes: int, seconds: f
 
 
 async def _stream_events(
-    response: aiohttp.ClientResponse, most_bytes: int, idle_seconds: float
+    response: aiohttp.ClientResponse | Connection, most_bytes: int, idle_seconds: float
 ) -> AsyncGenerator[Event]:
     """The events of a stream. Bytes that never become an event don't count as a sign of life."""
     decoder = SSEDecoder(most_bytes)

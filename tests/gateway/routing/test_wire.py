@@ -18,11 +18,12 @@ DELTAS = [{"content": word} for word in ("轻便", "耐用", "好看")]
 BODY = orjson.dumps({"model": "m", "messages": []})
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[tuple[FakeEngine, str]]:
+@pytest.fixture(scope="module", params=["127.0.0.1", "localhost"])
+def engine(request: pytest.FixtureRequest) -> Iterator[tuple[FakeEngine, str]]:
+    """A node by its address, then by its name, which another client asks."""
     fake = FakeEngine(("m",))
     with running(fake) as url:
-        yield fake, url
+        yield fake, url.replace("127.0.0.1", request.param)
 
 
 @pytest.fixture
