@@ -1,6 +1,8 @@
 """A gateway in front of the fake engine, for faults that a real engine won't show on demand; both databases."""
 
+import asyncio
 import os
+import shutil
 import socket
 import threading
 import time
@@ -156,15 +158,38 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.cleanup()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    if request.param == "sqlite":
-        settings = DatabaseSettings(url=f"sqlite+aiosqlite:///{tmp_path}/deep/er/opcgate.db")
-    else:
-        settings = DatabaseSettings(url=request.getfixturevalue("postgres"))
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of the newest tables, in a folder that wasn't there; to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "deep" / "er" / "opcgate.db"
+    asyncio.run(_migrate_twice(DatabaseSettings(url=f"sqlite+aiosqlite:///{path}")))
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: str) -> str:
+    asyncio.run(_migrate_twice(DatabaseSettings(url=postgres)))
+    return postgres
+
+
+async def _migrate_twice(settings: DatabaseSettings) -> None:
     await migrate(settings)
     await migrate(settings)  # a second start changes nothing
-    engine = open_engine(settings)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_settings(request: pytest.FixtureRequest, tmp_path: Path) -> DatabaseSettings:
+    """Where a database with the newest tables is: a SQLite file of the test's own, or the run's PostgreSQL."""
+    if request.param == "sqlite":
+        path = shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path)
+        return DatabaseSettings(url=f"sqlite+aiosqlite:///{path}")
+    return DatabaseSettings(url=request.getfixturevalue("migrated_postgres"))
+
+
+@pytest.fixture
+async def database(database_settings: DatabaseSettings) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(database_settings)
     async with engine.begin() as connection:
         await connection.execute(text("DELETE FROM api_keys"))
         await connection.execute(text("DELETE FROM requests"))
