@@ -45,8 +45,12 @@ def price(output_tokens: int) -> int:
 
 
 def write_settings(folder: Path, node: str, url: str | None = None, **sections: dict[str, Any]) -> Path:
-    """A settings file: one priced model, limits that are counted, leases that go back soon."""
+    """A settings file: one priced model, limits that are counted, leases that go back soon.
+
+    One term in place of the shipped list, which takes every gateway half a second to compile.
+    """
     (folder / "models.yaml").write_text(yaml.safe_dump(CATALOG))
+    (folder / "terms.tsv").write_text("出售冰毒\tother_illegal\thigh\n", encoding="utf-8")
     content: dict[str, dict[str, Any]] = {
         "database": {"url": url or f"sqlite+aiosqlite:///{folder}/opcgate.db", "key_cache_seconds": 0.5},
         "limits": {
@@ -59,8 +63,8 @@ def write_settings(folder: Path, node: str, url: str | None = None, **sections: 
         },
         "compliance": {
             "policy": f"{ROOT}/configs/policies/base.yaml",
-            "lexicons": [f"{ROOT}/configs/lexicons/starter.tsv"],
-            "allow_lists": [f"{ROOT}/configs/lexicons/allow.tsv"],
+            "lexicons": ["terms.tsv"],
+            "allow_lists": [],
         },
         "labels": {"key_file": f"{folder}/label-key.pem"},
         "audit": {
