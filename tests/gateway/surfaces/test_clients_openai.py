@@ -175,6 +175,8 @@ def test_litellm(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     import litellm
 
+    switches = ("telemetry", "suppress_debug_info", "turn_off_message_logging", "disable_aiohttp_transport")
+    assert all(hasattr(litellm, one) for one in switches), "what routing/overflow.py sets has another name now"
     asked: dict[str, Any] = {"api_base": served.base_url, "api_key": served.key, "temperature": 0, "num_retries": 0}
     messages = [{"role": "user", "content": ASK}]
     whole = litellm.completion(model=f"openai/{MODEL}", messages=messages, max_tokens=200, **asked)
