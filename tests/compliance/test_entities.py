@@ -1,5 +1,6 @@
 """Named entities: golden tables of spans, ordinary text that holds none, and the same outcome at any cut."""
 
+import random
 import warnings
 from collections.abc import Sequence
 
@@ -8,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compliance.entities import ENTITY_TYPES
+from compliance.entities.chinese_names import ChineseNames
 from compliance.entities.finder import EntityFinder
 from compliance.entities.judge import EntityJudge, entity_meanings
+from compliance.entities.lattice import Candidate
 from compliance.entities.model import load_model
 from compliance.gate import Gate
 from compliance.pipeline import Pipeline
@@ -126,3 +129,25 @@ def test_the_entities_are_presidio_recognizers(language: str) -> None:
     found = entities[0].analyze(text, ["person_name"])
     assert [(text[one.start : one.end], one.entity_type) for one in found] == [("張曼玉", "person_name")]
     assert entities[0].analyze(text, ["address"]) == []
+
+
+def test_the_glance_at_a_name_and_its_neighbours_lets_by_all_that_a_close_look_finds() -> None:
+    """Weights that it must bound from above, and names among surnames met by any characters of names."""
+    model = load_model()
+    names = ChineseNames(model)
+    chance = random.Random(3)
+    signs = [*"的是为: \n,。我叫先生女士说", *chance.sample(sorted(model.second), 60), *"电话经理客户联系人收货"]
+    surnames = [one for one in model.surnames if len(one) == 1]
+    close = glance = 0
+    for _ in range(20_000):
+        size = chance.randrange(5)
+        text = "".join(chance.choices(signs, k=size)) + chance.choice(surnames) + "".join(chance.choices(signs, k=5))
+        found: list[Candidate] = []
+        names._propose(text, size, text[size], found)
+        likely = names._may_be_likely(text, size)
+        assert likely or not found, text
+        assert model.contexts.limit_before(text, size) >= model.contexts.before(text, size), text
+        assert model.contexts.limit_after(text[size + 1]) >= model.contexts.after(text, size + 1), text
+        close += bool(found)
+        glance += likely
+    assert 0 < close < glance < 20_000
