@@ -1,5 +1,9 @@
-"""Two real gateway processes on one database, one of them killed in the middle of load; both databases."""
+"""Two real gateways on one PostgreSQL, both killed in the middle of load, one after the other.
 
+The same on SQLite, with the workers of a pool: tests/gateway/faults/test_killed.py.
+"""
+
+import asyncio
 import os
 import secrets
 import signal
@@ -8,19 +12,23 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 import yaml
 from sqlalchemy import select
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from configs.loader import load_settings
 from configs.schema import Settings
+from gateway.audit.source import DatabaseSource
+from gateway.audit.verify import Verification
 from gateway.ledger.postings import GRANTS, NewGrant, create_grant
 from gateway.ledger.tables import Grant
 from gateway.ledger.verify import verify
@@ -32,7 +40,7 @@ from loadtests.fake_engine import FakeEngine, Script, running
 from tests.conftest import ROOT, free_port, wait_until_ready
 
 CATALOG = {"models": [{"id": "opc-starter", "source": {"huggingface": "none/none"}, "context_tokens": 1024}]}
-UNITS = 4_000_000
+UNITS = 8_000_000
 PAID = 7 * 1000 + 5 * 10_000  # the fake says 7 tokens of prompt, and one for each of 5 deltas
 
 
@@ -46,6 +54,7 @@ def settings_file(folder: Path, url: str, upstream: str, port: int) -> Path:
         "limits": {"concurrent_requests_per_key": 64},
         "upstream": {"probe_interval_seconds": 0.3, "probe_timeout_seconds": 1.0},
         "labels": {"key_file": str(folder / "label-key.pem")},
+        "audit": {"key_file": str(folder / "audit-key.pem"), "sign_seconds": 0.5},
         "compliance": {
             "policy": f"{configs}/policies/base.yaml",
             "lexicons": [f"{configs}/lexicons/starter.tsv"],
@@ -66,26 +75,60 @@ def settings_file(folder: Path, url: str, upstream: str, port: int) -> Path:
     return path
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/opcgate.db"
-    return str(request.getfixturevalue("postgres"))
+@pytest.fixture
+def database_url(postgres: str) -> str:
+    name = f"kill_{secrets.token_hex(4)}"
+    asyncio.run(_create_database(postgres, name))
+    return make_url(postgres).set(database=name).render_as_string(hide_password=False)
+
+
+async def _create_database(url: str, name: str) -> None:
+    """A database of its own on the tests' server: its whole audit log is verified."""
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    await connection.execute(f'CREATE DATABASE "{name}"')
+    await connection.close()
 
 
 @pytest.fixture
-def upstream() -> Iterator[str]:
+def engine() -> FakeEngine:
     engine = FakeEngine(("opc-starter",))
     engine.script = Script([{"content": "好"}] * 5, pause_seconds=0.02)
+    return engine
+
+
+@pytest.fixture
+def upstream(engine: FakeEngine) -> Iterator[str]:
     with running(engine) as url:
         yield url
+
+
+@contextmanager
+def serving(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A gateway, which is ended in order unless it was killed."""
+    log = path.with_suffix(".log")
+    command = [sys.executable, "-m", "configs", "serve", "--config", str(path)]
+    with log.open("ab") as out:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        process.wait(20)
+
+
+def ready(path: Path, process: subprocess.Popen[bytes]) -> str:
+    """The gateway's address, once it answers."""
+    url = f"http://127.0.0.1:{load_settings(path).listen.port}"
+    wait_until_ready(url, process, path.with_suffix(".log"))
+    return url
 
 
 class Load:
     """Clients that ask without pause until they are told to stop, and what they were answered."""
 
-    def __init__(self, urls: list[str], key: str) -> None:
-        self.answered: dict[str, int] = {}
+    def __init__(self, urls: list[str], key: str, answered: dict[str, int] | None = None) -> None:
+        self.answered = dict(answered or {})
         self.refused = 0
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(urls[one % 2], key)) for one in range(8)]
@@ -112,36 +155,34 @@ class Load:
             thread.join(30)
 
 
-def test_a_killed_worker_loses_and_oversells_nothing(database_url: str, upstream: str, tmp_path: Path) -> None:
-    ports = [free_port(), free_port()]
-    paths = [settings_file(tmp_path, database_url, upstream, port) for port in ports]
+def test_two_killed_replicas_lose_and_oversell_nothing(
+    database_url: str, engine: FakeEngine, upstream: str, tmp_path: Path
+) -> None:
+    paths = [settings_file(tmp_path, database_url, upstream, free_port()) for _ in range(2)]
     settings = load_settings(paths[0])
     tenant = f"kill-{secrets.token_hex(4)}"
     key = change(settings, lambda connection: _prepare(connection, tenant))
-    processes = []
-    for path in paths:
-        with (tmp_path / f"{path.name}.log").open("wb") as log:
-            command = [sys.executable, "-m", "configs", "serve", "--config", str(path)]
-            processes.append(subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log))
-    try:
-        urls = [f"http://127.0.0.1:{port}" for port in ports]
-        for url, process, path in zip(urls, processes, paths, strict=True):
-            wait_until_ready(url, process, tmp_path / f"{path.name}.log")
-        load = Load(urls, key)
+    with ExitStack() as stack:
+        replicas = [stack.enter_context(serving(path)) for path in paths]
+        load = Load([ready(path, one) for path, one in zip(paths, replicas, strict=True)], key)
+        stack.callback(load.stop)
         _wait_for(lambda: len(load.answered) > 20)
-        os.kill(processes[0].pid, signal.SIGKILL)
-        processes[0].wait(10)
+        _kill(replicas[0])
+        answered = len(load.answered)
+        _wait_for(lambda: len(load.answered) > answered + 10)
+        _kill(replicas[1])
+        load.stop()
+        _wait_for(lambda: engine.seen.open == 0)  # a request of a dead gateway is nobody's any more
+        third = stack.enter_context(serving(paths[0]))
+        load = Load([ready(paths[0], third)] * 2, key, load.answered)
+        stack.callback(load.stop)
         _wait_for(lambda: load.refused > 5)
         load.stop()
-        # The dead worker's leases are taken back, the living one's returned.
+        # The dead workers' leases are taken back, the living one's returned.
         _wait_for(lambda: _reserved(settings, tenant) == 0)
-    finally:
-        for process in processes:
-            with suppress(ProcessLookupError):
-                process.terminate()
-        for process in processes:
-            process.wait(20)
+    assert engine.seen.open == 0
     assert change(settings, lambda connection: connection.run_sync(verify)) == []
+    assert change(settings, _audit_problems) == []
     costs = change(settings, lambda connection: _costs(connection, tenant))
     grants = change(settings, lambda connection: _grants(connection, tenant))
     assert set(load.answered) <= set(costs), "whoever has got an answer is on record"
@@ -149,6 +190,16 @@ def test_a_killed_worker_loses_and_oversells_nothing(database_url: str, upstream
     assert sum(costs.values()) == sum(one.spent for one in grants) > 0
     for one in grants:
         assert one.available + one.spent == one.amount
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(10)
+
+
+async def _audit_problems(connection: AsyncConnection) -> list[str]:
+    run = Verification(DatabaseSource(connection, None), None, frozenset())
+    return [str(one) async for one in run.problems()]
 
 
 async def _prepare(connection: AsyncConnection, tenant: str) -> str:
