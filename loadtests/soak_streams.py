@@ -117,7 +117,7 @@ async def _client(url: str, key: str, tally: Tally, until: float) -> None:
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
     ).encode()
     while time.monotonic() < until:
-        events, ended = 0, False
+        events, ended, last = 0, False, b""
         try:
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(head + body)
@@ -127,6 +127,7 @@ async def _client(url: str, key: str, tally: Tally, until: float) -> None:
                     found = chunk.count(CONTENT)
                     events += found
                     tally.events += found
+                    last = chunk
                     ended = ended or b"[DONE]" in chunk
             finally:
                 tally.open -= 1
@@ -136,7 +137,7 @@ async def _client(url: str, key: str, tally: Tally, until: float) -> None:
             continue
         tally.answers += 1
         if not ended:
-            tally.broken.append(f"no end after {events} events")
+            tally.broken.append(f"no end after {events} events: {last[-300:].decode(errors='replace')}")
 
 
 def _memory(pids: list[int]) -> int:
