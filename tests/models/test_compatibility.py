@@ -9,7 +9,8 @@ from configs.compatibility import carries_adapters, matrix, node_refusals, suppo
 from configs.loader import SettingsError, load_catalog, load_compatibility
 from configs.sections.catalog import Hardware, Scheme
 from configs.sections.routing import NodeSettings
-from tests.conftest import read_cases
+from models.overview import matrix_markdown
+from tests.conftest import ROOT, read_cases
 from tests.models.site import make_site
 
 
@@ -22,6 +23,10 @@ def test_the_matrix_answers(case: dict) -> None:
 
 def test_every_pair_has_a_row() -> None:
     assert set(matrix()) == {(scheme, one) for scheme in ("none", *get_args(Scheme)) for one in get_args(Hardware)}
+
+
+def test_the_page_has_the_table() -> None:
+    assert matrix_markdown() in (ROOT / "docs" / "quantization.md").read_text(encoding="utf-8")
 
 
 def test_adapters_are_offered_unless_it_says_no_wherever_the_engine_may_stand() -> None:
