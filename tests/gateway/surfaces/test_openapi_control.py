@@ -12,7 +12,6 @@ from schemathesis.generation import GenerationMode
 from tests.gateway.surfaces.test_openapi import CHECKS
 from tests.gateway.tenants.conftest import Site, fake, open_site  # noqa: F401 - fixtures
 
-
 ASKED = ("/api/v1/", "/v1/files", "/v1/batches")
 
 
