@@ -25,13 +25,13 @@ class AdapterRecipe:
     """How many chats are generated and how an adapter learns them; rates fit a base of this size."""
 
     seed: int = 11
-    samples: int = 1800
+    samples: int = 3000
     held_out: int = 60
     rank: int = 8
-    alpha: int = 16
+    alpha: int = 32
     learning_rate: float = 5e-3
-    batch_tokens: int = 1024
-    eval_every: int = 50
+    batch_tokens: int = 384
+    eval_every: int = 100
 
 
 def adapter_dir(vertical: str) -> Path:

@@ -32,9 +32,9 @@ def training_samples(vertical: str, seed: int, count: int) -> Iterator[Sample]:
     base = balanced_samples(seed, count)
     for _ in range(count):
         roll = rng.random()
-        if roll < 0.60:
+        if roll < 0.68:
             yield _sample(vertical, rng)
-        elif roll < 0.67:
+        elif roll < 0.73:
             yield _refusal(vertical, rng)
         else:
             yield next(base)

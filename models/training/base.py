@@ -1,17 +1,20 @@
 """The base model of an adapter: found in the catalog or a folder, checked, and opened with fresh LoRA weights."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.loader import load_catalog, load_settings
-from configs.sections.catalog import ModelSettings
+from configs.loader import SettingsError, load_catalog, load_settings
 from models.catalog import Catalog, CatalogError, folder_digest
+from models.snapshot import SnapshotError, snapshot_folder
 from models.training.errors import TrainingError
 from models.training.settings import TrainSettings
 from models.weights import WeightsError, check_weights
 
 USUAL_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+UNBOUNDED = 2**31  # the model's own context is the bound
+USUAL_MAX_RANK = 16  # the catalog's default
 OUTPUT_LAYERS = frozenset({"lm_head", "embed_out"})  # engines serve no LoRA on these by default
 
 
@@ -29,15 +32,9 @@ class Base:
 
 def find_base(model: str, config: Path | None) -> Base:
     """A catalog id, or a folder with a model's config.json. Raises TrainingError, also for weights not to be opened."""
-    if Path(model).is_dir():
-        folder, entry = (
-            Path(model),
-            ModelSettings.model_validate(
-                {"id": Path(model).resolve().name, "source": {"path": model}, "context_tokens": 2**20}
-            ),
-        )
-    else:
-        entry, folder = _from_catalog(model, config)
+    if not Path(model).is_dir():
+        return _from_catalog(model, config)
+    folder = Path(model)
     if not (folder / "config.json").is_file():
         raise TrainingError(
             f"--model {model}: {folder.name} holds no config.json; name a catalog id or a model's folder.",
@@ -47,41 +44,27 @@ def find_base(model: str, config: Path | None) -> Base:
         check_weights(folder)
     except WeightsError as error:
         raise TrainingError(f"--model {model}: {error.en}", f"基础模型：{error.zh}") from None
-    return Base(entry.id, folder, folder_digest(folder), entry.licence, entry.context_tokens, entry.max_lora_rank)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("._-") or "base"
+    return Base(name, folder, folder_digest(folder), "", UNBOUNDED, USUAL_MAX_RANK)
 
 
-def _from_catalog(model: str, config: Path | None) -> tuple[ModelSettings, Path]:
+def _from_catalog(model: str, config: Path | None) -> Base:
     try:
         catalog = Catalog(load_catalog(load_settings(config).catalog))
         entry = catalog.base(model)
-        found = catalog.weights(entry)
-    except CatalogError as error:
-        raise TrainingError(f"--model {model}: {error}", "模型目录中没有可用的该模型，请核对名称或来源。") from None
-    if entry.kind != "generate":
-        raise TrainingError(
-            f"--model {model}: makes vectors, not text; choose a generating model.", "该模型只生成向量，不能训练对话。"
-        )
-    if entry.source.huggingface or entry.source.modelscope:
-        return entry, _fetched(entry)
-    return entry, Path(found)
-
-
-def _fetched(entry: ModelSettings) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        if entry.source.huggingface:
-            revision = entry.source.revision
-            return Path(snapshot_download(entry.source.huggingface, revision=revision, local_files_only=True))
-        from modelscope import snapshot_download as from_modelscope
-
-        return Path(from_modelscope(entry.source.modelscope, revision=entry.source.revision, local_files_only=True))
-    except (LocalEntryNotFoundError, ValueError, OSError):
-        raise TrainingError(
-            f"--model {entry.id}: is not on this machine; fetch it with `opcgate models pull {entry.id}`.",
-            f"本机没有该模型，请先运行 `opcgate models pull {entry.id}`。",
-        ) from None
+        if entry.kind != "generate":
+            raise TrainingError(
+                f"--model {model}: makes vectors, not text; choose a generating model.",
+                "该模型只生成向量，不能训练对话。",
+            )
+        folder = catalog.folder(entry) or snapshot_folder(entry)
+        check_weights(folder)
+        digest = catalog.base_digest(entry)
+    except SettingsError as error:
+        raise TrainingError(f"--config: {error}", "配置文件或模型目录无法读取，请按提示修改。") from None
+    except (CatalogError, SnapshotError, WeightsError) as error:
+        raise TrainingError(f"--model {model}: {error.en}", error.zh) from None
+    return Base(entry.id, folder, digest, entry.licence, entry.context_tokens, entry.max_lora_rank)
 
 
 def check_rank(base: Base, rank: int) -> None:
