@@ -77,6 +77,7 @@ class Router:
                 async with aclosing(attempt) as events:
                     async for event in events:
                         started = True
+                        asked.body = b""  # it has been sent, and won't be again; a long stream is not to keep it
                         yield event
                 return
             except TRANSIENT as error:
