@@ -15,6 +15,7 @@ from gateway.telemetry.logs import log_request
 if TYPE_CHECKING:
     from gateway.chat import Gateway
 
+WHOLE = ("completed", "cut", "replaced")
 GONE = (asyncio.CancelledError, GeneratorExit, ClientGone)
 
 
@@ -77,10 +78,12 @@ async def settle(gateway: "Gateway", entry: RequestEntry, ended_at: float) -> No
         if written.done():
             raise RecordFailed("The request could not be recorded; try again. 请求未能记录，请重试。") from error
         if entry.streamed and entry.first_byte_at is not None:
-            raise RecordPending(
-                "The answer is complete. It is recorded and charged as soon as the database is back; don't ask again. "
-                "回答已完整发送，待数据库恢复后记录并计费，请勿重复请求。"
-            ) from error
+            if entry.outcome in WHOLE:
+                raise RecordPending(
+                    "The answer is complete. It is recorded and charged as soon as the database is back; don't ask "
+                    "again. 回答已完整发送，待数据库恢复后记录并计费，请勿重复请求。"
+                ) from error
+            return  # the caller is told what broke the stream
         gateway.recorder.take_back(written)
         if hold:
             hold.waive()

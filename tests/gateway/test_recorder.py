@@ -3,6 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -10,10 +13,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from configs.schema import DatabaseSettings
-from gateway.errors import RecordFailed
+from gateway.errors import RecordFailed, RecordPending
 from gateway.group_commit import group_writer
 from gateway.record import RequestEntry, Settlement
 from gateway.recorder import Recorder
+from gateway.settling import settle
 from gateway.store import RequestRecord
 from tests.gateway.faults.site import until
 
@@ -145,3 +149,34 @@ async def test_what_was_written_already_is_looked_up(database: AsyncEngine) -> N
     async with database.connect() as connection:
         ids = (await connection.execute(select(RequestRecord.id).order_by(RequestRecord.id))).scalars().all()
     assert ids == ["req_1", "req_2"]
+
+
+TOLD = [
+    # streamed, first byte sent, outcome, error code; what the caller is told, what is written of it
+    (True, True, "completed", None, RecordPending, ("completed", None, 5)),
+    (True, True, "cut", None, RecordPending, ("cut", None, 5)),
+    (True, True, "failed", "node_failed", None, ("failed", "node_failed", 5)),
+    (True, False, "completed", None, RecordFailed, ("failed", "record_failed", 0)),
+    (False, True, "completed", None, RecordFailed, ("failed", "record_failed", 0)),
+    (False, False, "refused", "content_filter", RecordFailed, ("refused", "content_filter", 0)),
+]
+
+
+@pytest.mark.parametrize(("streamed", "began", "outcome", "code", "told", "written"), TOLD)
+async def test_what_callers_are_told_when_the_record_takes_too_long(
+    store: Store, streamed: bool, began: bool, outcome: str, code: str | None, told: Any, written: tuple[Any, ...]
+) -> None:
+    recorder = await started(store)
+    settings = SimpleNamespace(audit=SimpleNamespace(last_byte_seconds=0.01))
+    gateway: Any = SimpleNamespace(settings=settings, recorder=recorder)
+    entry = RequestEntry(id="req_1", endpoint="chat.completions", started_at=1.0, rules_version="r", cost=5)
+    entry.streamed, entry.outcome, entry.error_code = streamed, outcome, code
+    entry.first_byte_at = 1.5 if began else None
+    store.error = OSError()
+    with pytest.raises(told) if told else nullcontext():
+        await settle(gateway, entry, 2.0)
+    store.error = None
+    await until(lambda: store.rows, "it was never written")
+    row = store.rows["req_1"].row
+    assert (row["outcome"], row["error_code"], row["cost"]) == written
+    await recorder.close()
