@@ -83,7 +83,7 @@ def test_early_stop_keeps_the_best(tmp_path: Path) -> None:
 
 
 def test_qlora_and_an_adapter_that_was_changed(tmp_path: Path) -> None:
-    job = job_of(tmp_path, "out", chats=40, method="qlora", eval_every=50)
+    job = job_of(tmp_path, "out", chats=60, method="qlora", epochs=5, eval_every=50)
     assert run_training(job, Console(quiet=True)) == 0
     manifest = read_manifest(job.out)
     assert manifest.scores["adapter"].loss < manifest.scores["base"].loss
