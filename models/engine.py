@@ -13,6 +13,7 @@ from configs.sections.catalog import Hardware, ModelSettings
 from models.catalog import Catalog, CatalogError, Probe, ServedModel
 from models.compatibility import this_hardware
 
+MOST_LORAS_AT_ONCE = 8
 LOOPBACK_ONLY = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 
 
@@ -51,8 +52,11 @@ def engine_command(catalog: Catalog, settings: EngineSettings, hardware: Hardwar
         argv += ["--enable-auto-tool-choice", "--tool-call-parser", base.tool_parser]
     if base.reasoning_parser:
         argv += ["--reasoning-parser", base.reasoning_parser]
-    if any(one.adapter for one in family):
+    adapters = len({one.adapter.id for one in family if one.adapter})
+    if adapters:
         argv += ["--enable-lora", "--max-lora-rank", str(base.max_lora_rank)]
+        # vLLM's own default is one adapter in a batch: requests for two adapters would wait for each other.
+        argv += ["--max-loras", str(min(adapters, MOST_LORAS_AT_ONCE)), "--max-cpu-loras", str(adapters)]
     argv += [*base.engine_args, *base.hardware_args.get(hardware, ()), *(variant.engine_args if variant else ())]
     source = "path" if variant else base.source.kind()
     return EngineCommand(tuple(argv), _environment(source, settings), engine_url(settings))

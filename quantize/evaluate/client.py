@@ -56,7 +56,8 @@ async def _ask_all(
         return asked
 
     timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-    connector = aiohttp.TCPConnector(limit=concurrent)
+    # Before the engine closes an idle connection, which it does after 5 s: a request on one that is closing is lost.
+    connector = aiohttp.TCPConnector(limit=concurrent, keepalive_timeout=2)
     async with (
         aiohttp.ClientSession(timeout=timeout, connector=connector, trust_env=False) as session,
         asyncio.TaskGroup() as group,
