@@ -162,7 +162,8 @@ class Ledger:
             if draws is not None:
                 return draws
             left = await self._left(ask)
-            if not (left.elsewhere and left.all >= ask.need) or self._monotonic() >= give_up:
+            # What others gave back since `_take` looked is free now, so enough in all is worth another look.
+            if left.all < ask.need or self._monotonic() >= give_up:
                 message = _why(ask, left)
                 if len(self._refused) > REFUSALS:
                     self._refused.clear()
