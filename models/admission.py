@@ -1,16 +1,15 @@
 """Admitting a quantized variant to the catalog: checked first, written in one step, or not at all."""
 
 import fcntl
-import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
 from configs.loader import SettingsError, load_admitted, load_catalog, variants_path
 from configs.sections.catalog import AdmittedVariants, CatalogSettings, ModelSettings, VariantSettings
+from configs.whole_file import replace_file
 from models.catalog import ROOT, Catalog, folder_digest
 from models.manifest import ArtefactError, artefact_digest, file_digest, read_manifest
 from models.snapshot import SnapshotError, snapshot_folder
@@ -41,7 +40,7 @@ def admit(catalog_path: Path, model_id: str, variant: VariantSettings, root: Pat
         new = AdmittedVariants(admitted.root | {model_id: tuple(schemes)})
         _check_whole(settings, admitted, new)
         content = yaml.safe_dump(new.model_dump(mode="json"), allow_unicode=True, sort_keys=True)
-        _replace(variants_path(catalog_path), HEADER + content)
+        replace_file(variants_path(catalog_path), HEADER + content)
 
 
 def check_artefact(catalog: Catalog, model_id: str, variant: VariantSettings) -> None:
@@ -113,24 +112,3 @@ def _alone(catalog_path: Path) -> Iterator[None]:
             yield
     except FileNotFoundError:
         raise SettingsError(f"{catalog_path}: no such file.") from None
-
-
-def _replace(path: Path, content: str) -> None:
-    """The whole new file or the whole old one, whatever happens meanwhile."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

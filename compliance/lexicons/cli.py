@@ -14,10 +14,11 @@ from compliance.lexicons import show
 from compliance.lexicons.banks import coverage, load_banks
 from compliance.lexicons.diff import diff
 from compliance.lexicons.hits import hits, read_sentences
-from compliance.lexicons.importing import Meant, as_text, load_tags, select, write_whole
+from compliance.lexicons.importing import Meant, as_text, load_tags, select
 from compliance.lexicons.sources import Columns, Format, read_source
 from compliance.taxonomy import Taxonomy, load_taxonomy
 from compliance.verdict import ComplianceError, RulesError
+from configs.whole_file import replace_file
 
 OK, NOT_MET, ERROR = 0, 1, 2
 
@@ -72,7 +73,7 @@ def import_command(
             )
         text = as_text(made.rows, " ".join((source or file.name).split()), _today())
         warned = _hits(text, output.name, allowed_files, against, taxonomy) if against else []
-        write_whole(output, text)
+        replace_file(output, text)
     except ComplianceError as error:
         _fail(str(error))
     except OSError as error:

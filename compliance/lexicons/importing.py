@@ -1,7 +1,5 @@
 """From a foreign word list to a term file: what is taken over, what is left out, and why."""
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -128,18 +126,3 @@ def as_text(rows: Iterable[Row], source: str, today: date) -> str:
     """The term file. Nobody has reviewed the lines yet, so that column stays empty."""
     lines = [f"{row.text}\t{row.risk}\t{row.severity}\t\t\t\t{source}\t{today.isoformat()}\t" for row in rows]
     return "\n".join(["\t".join(HEADER), *lines]) + "\n"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it; OSError if it cannot be written."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

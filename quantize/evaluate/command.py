@@ -11,6 +11,7 @@ from rich.table import Table
 
 from configs.loader import CONFIG_DIR, SettingsError, load_catalog, load_settings
 from configs.sections.catalog import VariantSettings
+from configs.whole_file import replace_file
 from models.admission import AdmissionError, admit
 from models.catalog import ROOT, Catalog, CatalogError
 from models.manifest import ArtefactError, artefact_digest, file_digest
@@ -111,9 +112,9 @@ def write_result(folder: Path, evaluation: Evaluation) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     card = folder / "README.md"
     if card.is_file():
-        _replace(card, with_evaluation(card.read_text(encoding="utf-8"), evaluation))
-    _replace(folder / RESULT, evaluation.model_dump_json(indent=2) + "\n")
-    _replace(folder / PAGE, render([evaluation]))
+        replace_file(card, with_evaluation(card.read_text(encoding="utf-8"), evaluation))
+    replace_file(folder / RESULT, evaluation.model_dump_json(indent=2) + "\n")
+    replace_file(folder / PAGE, render([evaluation]))
 
 
 def admit_artefact(catalog_path: Path, prepared: Prepared) -> None:
@@ -127,20 +128,6 @@ def admit_artefact(catalog_path: Path, prepared: Prepared) -> None:
         evaluation=file_digest(folder / RESULT),
     )
     admit(catalog_path, prepared.plan.model, variant)
-
-
-def _replace(path: Path, content: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _print(evaluation: Evaluation, *, admitted: bool) -> None:

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from compliance.lexicon import read_terms
 from compliance.lexicons.banks import Status, coverage, load_banks
 from compliance.lexicons.cli import lexicon, shipped_taxonomy
-from compliance.lexicons.importing import write_whole
 from compliance.verdict import RulesError
+from configs.whole_file import replace_file
 from tests.compliance.helpers import read_cases
 
 HEADER = "term\trisk\tseverity\tadded\treviewed\n"
@@ -87,7 +87,7 @@ def test_import_warns_of_terms_that_hit_ordinary_sentences(tmp_path: Path) -> No
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
-        write_whole(tmp_path / "o.tsv", "\ud800")
+        replace_file(tmp_path / "o.tsv", "\ud800")
     assert list(tmp_path.iterdir()) == []
 
 
