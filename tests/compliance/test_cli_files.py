@@ -141,7 +141,15 @@ def test_a_scanner_that_fails_is_a_problem_not_a_clean_file(tree: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_exit_codes(given: list[str], code: int, jobs: int, tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_exit_codes(
+    given: list[str],
+    code: int,
+    jobs: int,
+    tree: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")  # a long folder's name must not break the file's over two lines
     selection = select([str(tree / name) for name in given], (), ())
     assert many_files(checker(), selection, jobs=jobs, as_json=False) == code
     out = capfd.readouterr().out
