@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from configs.bilingual import BilingualError
+
 Direction = Literal["prompt", "output"]
 Surface = Literal["text", "json"]
 Severity = Literal["low", "medium", "high"]
@@ -84,13 +86,10 @@ class ComplianceError(Exception):
     """Root of everything this package raises on purpose."""
 
 
-class RulesError(ComplianceError):
+class RulesError(BilingualError, ComplianceError):
     """A rule file cannot be used; it is rejected whole. `en` and `zh` say where and how to mend it."""
 
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(f"{en} / {zh}")
-        self.en = en
-        self.zh = zh
+    between = " / "
 
 
 class ScannerError(ComplianceError):

@@ -7,23 +7,20 @@ from pathlib import Path
 
 import yaml
 
+from configs.bilingual import BilingualError
 from configs.loader import SettingsError, load_admitted, load_catalog, variants_path
 from configs.sections.catalog import AdmittedVariants, CatalogSettings, ModelSettings, VariantSettings
 from configs.whole_file import replace_file
-from models.catalog import ROOT, Catalog, folder_digest
-from models.manifest import ArtefactError, artefact_digest, file_digest, read_manifest
-from models.snapshot import SnapshotError, snapshot_folder
+from models.catalog import ROOT, Catalog
+from models.manifest import ArtefactError, BaseRef, artefact_digest, file_digest, read_manifest
+from models.snapshot import SnapshotError
 
 REPORT = "EVALUATION.json"
 HEADER = "# Admitted variants; `opcgate quantize evaluate --admit` writes this file. 由准入命令写入，请勿手工修改。\n"
 
 
-class AdmissionError(Exception):
+class AdmissionError(BilingualError):
     """A variant is not admitted; the message says why, in both languages. The catalog is as it was."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(f"{en} {zh}")
-        self.en, self.zh = en, zh
 
 
 def admit(catalog_path: Path, model_id: str, variant: VariantSettings, root: Path = ROOT) -> None:
@@ -61,13 +58,7 @@ def check_artefact(catalog: Catalog, model_id: str, variant: VariantSettings) ->
             f"{folder}: is {manifest.base.id} as {manifest.scheme}, not {model_id} as {variant.scheme}.",
             "产物的基础模型或量化方案与登记不符。",
         )
-    known = weights_digest(catalog, base)
-    if manifest.base.digest != known:
-        raise AdmissionError(
-            f"{folder}: was made from {model_id} with the digest {manifest.base.digest}, and the catalog's has "
-            f"{known}; quantize again.",
-            "产物所依据的基础模型与目录中的不一致，请重新量化。",
-        )
+    check_base(catalog, base, manifest.base, folder)
     report = folder / REPORT
     if not report.is_file() or file_digest(report) != variant.evaluation:
         raise AdmissionError(
@@ -76,14 +67,18 @@ def check_artefact(catalog: Catalog, model_id: str, variant: VariantSettings) ->
         )
 
 
-def weights_digest(catalog: Catalog, base: ModelSettings) -> str:
-    """The digest of a base's files on this machine, a hub's in its cache. Raises AdmissionError, CatalogError."""
-    if base.source.kind() in ("path", "package"):
-        return catalog.base_digest(base)
+def check_base(catalog: Catalog, base: ModelSettings, made_from: BaseRef, folder: Path) -> None:
+    """The artefact was made from the weights that the catalog has. Raises AdmissionError, CatalogError."""
     try:
-        return folder_digest(snapshot_folder(base))
+        known = catalog.weights_digest(base)
     except SnapshotError as error:
         raise AdmissionError(error.en, error.zh) from None
+    if made_from.digest != known:
+        raise AdmissionError(
+            f"{folder}: was made from {base.id} with the digest {made_from.digest}, and the catalog's has {known}; "
+            "quantize again from the catalog's.",
+            "产物所依据的基础模型与目录中的不一致，请用目录中的模型重新量化。",
+        )
 
 
 def _check_whole(settings: CatalogSettings, before: AdmittedVariants, new: AdmittedVariants) -> None:

@@ -6,22 +6,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from configs.bilingual import BilingualError
 from configs.compatibility import carries_adapters
 from configs.schema import AdapterSettings, CatalogSettings, ModelSettings
 from configs.sections.catalog import Hardware, PublicModel, VariantSettings, variant_id
 from models.manifest import ArtefactError, artefact_digest
+from models.snapshot import snapshot_folder
 from models.weights import WeightsError, check_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGEST_CHARS = 12
 
 
-class CatalogError(Exception):
+class CatalogError(BilingualError):
     """A model or adapter of the catalog can't be used; the message says which and what to do, in both languages."""
-
-    def __init__(self, en: str, zh: str = "") -> None:
-        super().__init__(f"{en} {zh}".strip())
-        self.en, self.zh = en, zh
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +157,19 @@ class Catalog:
                 "未安装该模型的软件包。",
             )
         return Path(found.origin).parent / inside
+
+    def weights_folder(self, base: ModelSettings) -> Path:
+        """Where the unquantized weights are on this machine, even where a variant answers the base's id; a hub's in its
+        cache. Raises CatalogError, SnapshotError."""
+        if self.folder(base) is None:
+            return snapshot_folder(base)
+        return Path(self.weights(base.model_copy(update={"served_variant": None})))
+
+    def weights_digest(self, base: ModelSettings) -> str:
+        """Of the unquantized weights' files: the pinned one, where one is. Raises CatalogError, SnapshotError."""
+        if self.folder(base) is None:
+            return folder_digest(snapshot_folder(base))
+        return self.base_digest(base)
 
     def variant_folder(self, variant: VariantSettings) -> Path:
         """Where a variant's artefact is."""

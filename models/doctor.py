@@ -16,7 +16,7 @@ from models.catalog import Catalog, CatalogError
 from models.compatibility import matrix, supported
 from models.machine import Gpu, Machine
 from models.memory import GIB, Needs, needs_of
-from models.snapshot import SnapshotError, snapshot_folder
+from models.snapshot import SnapshotError
 
 Verdict = Literal["fits", "tight", "refused", "unknown"]
 BITSANDBYTES = ("nf4", "int8")
@@ -130,10 +130,7 @@ def _folder(
 ) -> Path | None:
     """Where the weights are, or None with a remark that says what to do."""
     try:
-        if variant is not None or base.source.kind() in ("path", "package"):
-            itself = base.model_copy(update={"served_variant": None})
-            return Path(catalog.weights(itself, variant.scheme if variant else None))
-        return snapshot_folder(base)
+        return Path(catalog.weights(base, variant.scheme)) if variant else catalog.weights_folder(base)
     except CatalogError as error:
         remarks.append(Remark(error.en, error.zh, problem=True))
     except SnapshotError as error:

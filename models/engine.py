@@ -108,10 +108,12 @@ def load_adapters(catalog: Catalog, settings: EngineSettings) -> Iterator[Served
         except urllib.error.HTTPError as error:
             answer = error.read().decode(errors="replace")
             if "already been loaded" not in answer:
-                raise CatalogError(f"adapter '{model.id}' was refused by the engine: {answer[:300]}") from None
+                raise CatalogError(
+                    f"adapter '{model.id}' was refused by the engine: {answer[:300]}", "推理引擎拒绝加载该适配器。"
+                ) from None
             yield model
         except OSError as error:
-            raise CatalogError(f"adapter '{model.id}' could not be loaded: {error}") from None
+            raise CatalogError(f"adapter '{model.id}' could not be loaded: {error}", "适配器加载失败。") from None
 
 
 def answers(url: str, asked: Probe, timeout_seconds: float) -> bool:

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
+from configs.bilingual import BilingualError
 from configs.sections.catalog import Digest, ModelId, Scheme
 from configs.strict import Strict
 from models.weights import WeightsError, check_weights
@@ -22,12 +23,8 @@ BESIDE = frozenset({MANIFEST, "README.md", "EVALUATION.json", "EVALUATION.html"}
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
 
 
-class ArtefactError(Exception):
+class ArtefactError(BilingualError):
     """An artefact's folder is not what its manifest says; the message names the file and the mend."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(f"{en} {zh}")
-        self.en, self.zh = en, zh
 
 
 class BaseRef(Strict):

@@ -2,10 +2,11 @@
 
 import json
 import math
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from models.weights import tensors_of
 
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2, "fp8": 1, "auto": 2}
 FLOATS = ("F64", "F32", "F16", "BF16")
@@ -58,17 +59,12 @@ def _width(config: dict[str, Any], dtype: str) -> int:
 def _weights(folder: Path, width: int, *, stored: bool) -> int:
     """Quantized weights are held as they are stored; others in the type that the engine computes in."""
     return sum(
-        end - begin if stored or kind not in FLOATS else math.prod(shape) * width
+        one["data_offsets"][1] - one["data_offsets"][0]
+        if stored or one["dtype"] not in FLOATS
+        else math.prod(one["shape"]) * width
         for path in sorted(folder.glob("*.safetensors"))
-        for kind, shape, begin, end in _tensors(path)
+        for one in tensors_of(path).values()
     )
-
-
-def _tensors(path: Path) -> list[tuple[str, list[int], int, int]]:
-    with path.open("rb") as file:
-        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
-    header.pop("__metadata__", None)
-    return [(one["dtype"], one["shape"], *one["data_offsets"]) for one in header.values()]
 
 
 def _kv_token(config: dict[str, Any], width: int) -> int:

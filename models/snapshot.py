@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from configs.bilingual import BilingualError
 from configs.schema import ModelSettings
 from models.manifest import file_digest
 from models.weights import WeightsError, check_weights
@@ -12,12 +13,8 @@ PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoke
 """What is fetched of a model: safetensors, and what tokenizers, templates and licences are in. Never pickles."""
 
 
-class SnapshotError(Exception):
+class SnapshotError(BilingualError):
     """A hub's model is not on this machine, or not as the hub has it; the message says what to do."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(f"{en} {zh}")
-        self.en, self.zh = en, zh
 
 
 def snapshot_folder(base: ModelSettings) -> Path:

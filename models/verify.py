@@ -8,8 +8,8 @@ from typing import Literal
 from configs.schema import ModelSettings
 from configs.sections.catalog import VariantSettings, variant_id
 from models.admission import AdmissionError, check_artefact
-from models.catalog import Catalog, CatalogError, folder_digest
-from models.snapshot import SnapshotError, changed_files, snapshot_folder
+from models.catalog import Catalog, CatalogError
+from models.snapshot import SnapshotError, changed_files
 
 Kind = Literal["base", "variant", "adapter"]
 
@@ -57,19 +57,16 @@ class Absent(Exception):
 
 def _base(catalog: Catalog, base: ModelSettings) -> str:
     """The digest of the base's files. Raises CatalogError, Absent."""
-    if base.source.kind() in ("path", "package"):
-        catalog.weights(base.model_copy(update={"served_variant": None}))
-        return catalog.base_digest(base)
     try:
-        folder = snapshot_folder(base)
+        folder = catalog.weights_folder(base)
     except SnapshotError as error:
         raise Absent(str(error)) from None
-    if changed := changed_files(folder):
+    if catalog.folder(base) is None and (changed := changed_files(folder)):
         raise CatalogError(
             f"{folder / changed[0]}: isn't what the hub had; delete it and run `opcgate models pull {base.id}`.",
             "文件与模型站不一致，请删除后重新下载。",
         )
-    return folder_digest(folder)
+    return catalog.weights_digest(base)
 
 
 def _chain(catalog: Catalog, base: ModelSettings, variant: VariantSettings) -> str:

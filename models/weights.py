@@ -3,6 +3,9 @@
 import json
 import struct
 from pathlib import Path
+from typing import Any
+
+from configs.bilingual import BilingualError
 
 PICKLE_ENDINGS = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".npy", ".npz", ".joblib")
 PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
@@ -10,12 +13,8 @@ INDEX = "model.safetensors.index.json"
 LONGEST_HEADER = 100_000_000  # the format's own limit, in bytes
 
 
-class WeightsError(Exception):
+class WeightsError(BilingualError):
     """Weights that must not be opened or can't be whole; the message names the file and the mend, in both languages."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(f"{en} {zh}")
-        self.en, self.zh = en, zh
 
 
 def check_weights(folder: Path) -> int:
@@ -100,7 +99,13 @@ def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     for path in sorted(folder.glob("*.safetensors")):
         check_safetensors(path)
-        with path.open("rb") as file:
-            header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
-        shapes |= {name: tuple(one["shape"]) for name, one in header.items() if name != "__metadata__"}
+        shapes |= {name: tuple(one["shape"]) for name, one in tensors_of(path).items()}
     return shapes
+
+
+def tensors_of(path: Path) -> dict[str, dict[str, Any]]:
+    """`dtype`, `shape` and `data_offsets` of each tensor in a safetensors file; its header is not checked."""
+    with path.open("rb") as file:
+        header: dict[str, dict[str, Any]] = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    header.pop("__metadata__", None)
+    return header

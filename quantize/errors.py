@@ -11,13 +11,13 @@ QuantizeError
 +-- WorkerFailed        the worker ended, hung, or could not quantize
 """
 
+from configs.bilingual import BilingualError
 
-class QuantizeError(Exception):
+
+class QuantizeError(BilingualError):
     """Root of the tree."""
 
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(f"{en}\n{zh}")
-        self.en, self.zh = en, zh
+    between = "\n"
 
 
 class UnknownScheme(QuantizeError):

@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 
 from compliance.verdict import ComplianceError
+from configs.bilingual import BilingualError
 
 
-class LabelError(ComplianceError):
+class LabelError(BilingualError, ComplianceError):
     """A label, a provider code or a file to be labelled cannot be used; `en` and `zh` say where and how to mend it."""
 
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(f"{en} / {zh}")
-        self.en = en
-        self.zh = zh
+    between = " / "
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,7 @@ class Nodes:
                 continue
             try:
                 if self._catalog is None:
-                    raise CatalogError(f"not in the catalog: {one}")
+                    raise CatalogError(f"not in the catalog: {one}.", "模型目录中没有该模型。")
                 self._served |= await asyncio.to_thread(self._catalog.served, (one,))
             except CatalogError as error:
                 node.problem = f"{one}: {error}"[:200]

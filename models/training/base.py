@@ -7,7 +7,7 @@ from typing import Any
 
 from configs.loader import SettingsError, load_catalog, load_settings
 from models.catalog import Catalog, CatalogError, folder_digest
-from models.snapshot import SnapshotError, snapshot_folder
+from models.snapshot import SnapshotError
 from models.training.errors import TrainingError
 from models.training.settings import TrainSettings
 from models.weights import WeightsError, check_weights
@@ -57,12 +57,10 @@ def _from_catalog(model: str, config: Path | None) -> Base:
                 f"--model {model}: makes vectors, not text; choose a generating model.",
                 "该模型只生成向量，不能训练对话。",
             )
-        folder = catalog.folder(entry) or snapshot_folder(entry)
-        check_weights(folder)
-        digest = catalog.base_digest(entry)
+        folder, digest = catalog.weights_folder(entry), catalog.weights_digest(entry)
     except SettingsError as error:
         raise TrainingError(f"--config: {error}", "配置文件或模型目录无法读取，请按提示修改。") from None
-    except (CatalogError, SnapshotError, WeightsError) as error:
+    except (CatalogError, SnapshotError) as error:
         raise TrainingError(f"--model {model}: {error.en}", error.zh) from None
     return Base(entry.id, folder, digest, entry.licence, entry.context_tokens, entry.max_lora_rank)
 

@@ -1,6 +1,5 @@
 """`opcgate quantize evaluate`: prepare, run, print, write beside the artefact, admit."""
 
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from quantize.evaluate.run import Options, evaluate
 from quantize.evaluate.speed import FULL, QUICK
 from quantize.evaluate.summary import summary_rows, with_evaluation
 from quantize.report.page import render
-from quantize.run.worker import PYTHON_VARIABLE
+from quantize.run.worker import quantize_python
 
 OK, NOT_ADMITTED, FAILED, INTERRUPTED = 0, 1, 2, 130
 
@@ -50,9 +49,7 @@ def lm_eval_of(tasks: str | None, include: Path | None, limit: int | None, *, on
     """The lm-eval part of a request; its Python is the one that llm-compressor has."""
     if not tasks:
         return None
-    named = os.environ.get(PYTHON_VARIABLE)
-    python = Path(named) if named else ROOT / ".venv-quantize" / "bin" / "python"
-    return LmEval(python, tuple(tasks.split(",")), include, limit, online)
+    return LmEval(quantize_python(), tuple(tasks.split(",")), include, limit, online)
 
 
 def evaluate_command(config: Path | None, request: Request, *, as_json: bool) -> int:

@@ -29,7 +29,7 @@ class LmEval:
     limit: int | None = None
     online: bool = False
 
-    def score(self, engine: Engine, tokenizer: str, report: Report) -> dict[str, tuple[str, float]]:
+    def score(self, engine: Engine, tokenizer: Path, report: Report) -> dict[str, tuple[str, float]]:
         """Each task's first metric and its value. Raises EvaluationError with the end of lm-eval's log."""
         if not self.python.is_file():
             raise EvaluationError(
@@ -54,7 +54,7 @@ class LmEval:
             finally:
                 child.stop(GRACE_SECONDS)
 
-    def _command(self, engine: Engine, tokenizer: str, out: Path) -> tuple[str, ...]:
+    def _command(self, engine: Engine, tokenizer: Path, out: Path) -> tuple[str, ...]:
         api = f"model={engine.model},base_url={engine.url}/v1/completions,num_concurrent=8,max_retries=1"
         argv = [str(self.python), "-m", "lm_eval", "--model", "local-completions"]
         argv += ["--model_args", f"{api},tokenizer_backend=huggingface,tokenizer={tokenizer}"]

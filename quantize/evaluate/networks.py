@@ -21,8 +21,8 @@ class Network:
     path: str
 
 
-def load_network(weights: str, revision: str | None = None) -> Network:
-    """A folder's or a hub's model, on CUDA where there is a GPU, else on the CPU in float32.
+def load_network(weights: Path) -> Network:
+    """A folder's model, on CUDA where there is a GPU, else on the CPU in float32.
 
     float32 so that only the quantization makes the difference, and not the rounding of the rest.
     Raises EvaluationError when transformers can't load it.
@@ -38,16 +38,16 @@ def load_network(weights: str, revision: str | None = None) -> Network:
     noise = io.StringIO()
     try:
         with contextlib.redirect_stderr(noise):  # progress bars of compressed-tensors
-            tokenizer = transformers.AutoTokenizer.from_pretrained(weights, revision=revision)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(weights)
             network = transformers.AutoModelForCausalLM.from_pretrained(
-                weights, revision=revision, dtype=dtype, use_safetensors=True, device_map="cuda" if gpu else None
+                weights, dtype=dtype, use_safetensors=True, device_map="cuda" if gpu else None
             ).eval()
             # The first call unpacks what is packed, and fails here where something for it is missing.
             with torch.inference_mode():
                 network(input_ids=torch.zeros((1, 1), dtype=torch.long, device=network.device))
     except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError) as error:
         raise EvaluationError(
-            f"{Path(weights).name}: transformers can't load it ({type(error).__name__}: {str(error)[:300]}); "
+            f"{weights.name}: transformers can't load it ({type(error).__name__}: {str(error)[:300]}); "
             "verify the folder with `opcgate models verify`, or quantize again.",
             "transformers 无法加载该模型，请校验目录或重新量化。",
         ) from None

@@ -8,6 +8,7 @@ from typing import Literal
 from configs.loader import load_admission
 from configs.sections.admission import DataSettings
 from configs.sections.catalog import ModelSettings
+from models.admission import check_base
 from models.catalog import Catalog, CatalogError
 from models.manifest import ArtefactError, ArtefactManifest, artefact_digest, file_digest, read_manifest
 from quantize.evaluate.heldout import starter_held_out
@@ -36,7 +37,7 @@ class Prepared:
 
     plan: Plan
     model: ModelSettings
-    base_weights: str
+    base_weights: Path
     artefact: Path
     data: Data
 
@@ -49,7 +50,8 @@ class Prepared:
 def prepare(
     catalog: Catalog, artefact: Path, admission: Path, *, model: str | None, text: Path | None, quick: bool
 ) -> Prepared:
-    """Check artefact, base, bars and data. Raises ArtefactError, CatalogError, EvaluationError, SettingsError."""
+    """Check artefact, base, bars and data. Raises AdmissionError, ArtefactError, CatalogError, EvaluationError,
+    SettingsError."""
     digest, manifest = artefact_digest(artefact), read_manifest(artefact)
     if model is not None and model != manifest.base.id:
         raise ArtefactError(
@@ -75,18 +77,11 @@ def prepare(
         bars=settings.bars,
         quick=quick,
     )
-    plain = base.model_copy(update={"variants": (), "served_variant": None})
-    return Prepared(plan, base, catalog.weights(plain), artefact, _data(tables))
+    return Prepared(plan, base, catalog.weights_folder(base), artefact, _data(tables))
 
 
 def _check_base(catalog: Catalog, base: ModelSettings, manifest: ArtefactManifest, artefact: Path) -> None:
-    known = catalog.family(base.id, plain=True)[0].digest
-    if manifest.base.digest != known:
-        raise CatalogError(
-            f"{artefact}: was made from {base.id} with the digest {manifest.base.digest}, and the catalog's has "
-            f"{known}; quantize again from the catalog's.",
-            "产物所依据的基础模型与目录中的不一致，请用目录中的模型重新量化。",
-        )
+    check_base(catalog, base, manifest.base, artefact)
     if base.kind != "generate":
         raise CatalogError(
             f"model '{base.id}' makes vectors; only models that write are evaluated.", "向量模型不评估。"

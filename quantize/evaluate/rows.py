@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from configs.bilingual import BilingualError
+
 Chat = tuple[Mapping[str, str], ...]
 ROLES = ("system", "user", "assistant", "tool")
 
 
-class EvaluationError(Exception):
+class EvaluationError(BilingualError):
     """An evaluation can't go on; the message says what is wrong, where, and the mend, in both languages."""
 
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(f"{en} / {zh}")
-        self.en, self.zh = en, zh
+    between = " / "
 
 
 @dataclass(frozen=True, slots=True)

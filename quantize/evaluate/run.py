@@ -58,8 +58,8 @@ def evaluate(prepared: Prepared, options: Options, report: Report) -> Evaluation
     answers = Answers()
     with _timed(seconds, "text"):
         networks: dict[Side, Network] = {
-            "base": load_network(prepared.base_weights, prepared.model.source.revision),
-            "variant": load_network(str(prepared.artefact)),
+            "base": load_network(prepared.base_weights),
+            "variant": load_network(prepared.artefact),
         }
         context = prepared.model.context_tokens
         text = measure_text(networks["base"], networks["variant"], prepared.data.text, context, report)
@@ -79,7 +79,7 @@ def evaluate(prepared: Prepared, options: Options, report: Report) -> Evaluation
         over_refusals = _refusals(answers, prepared.data.ordinary)
         rows = (*prepared.data.tasks, *prepared.data.harmful, *prepared.data.ordinary)
         compliance = measure_compliance(answers.to("base", rows), answers.to("variant", rows), report)
-    size = Size(base_bytes=_weight_bytes(prepared.base_weights), variant_bytes=_weight_bytes(str(prepared.artefact)))
+    size = Size(base_bytes=_weight_bytes(prepared.base_weights), variant_bytes=_weight_bytes(prepared.artefact))
     measured = Measured(
         perplexity_ratio=text.perplexity_ratio,
         mean_kl_nats=text.mean_kl_nats,
@@ -211,13 +211,7 @@ def _key(chat: Chat) -> str:
     return "\0".join(f"{message['role']}\0{message['content']}" for message in chat)
 
 
-def _weight_bytes(weights: str) -> int:
-    """Of the safetensors files in a folder, or of those that a hub's id stands for in the local cache."""
-    from huggingface_hub import snapshot_download
-
-    folder = Path(weights)
-    if not folder.is_dir():
-        folder = Path(snapshot_download(weights, local_files_only=True))
+def _weight_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 

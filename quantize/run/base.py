@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.schema import CatalogSettings, ModelSettings
-from models.catalog import ROOT, Catalog, CatalogError, folder_digest
-from models.snapshot import SnapshotError, snapshot_folder
+from configs.schema import CatalogSettings
+from models.catalog import ROOT, Catalog, CatalogError
+from models.snapshot import SnapshotError
 from models.weights import WeightsError, check_weights, tensor_shapes
 from quantize.errors import BaseRefused
 
@@ -32,20 +32,19 @@ def find_base(settings: CatalogSettings, model_id: str, root: Path = ROOT) -> Ba
     catalog = Catalog(settings, root)
     try:
         entry = catalog.base(model_id)
-        folder = _folder(catalog, entry)
-    except (CatalogError, SnapshotError) as error:
-        raise BaseRefused(error.en, error.zh or "该模型无法使用，请检查模型目录。") from None
+    except CatalogError as error:
+        raise BaseRefused(error.en, error.zh) from None
     if entry.kind != "generate":
         raise BaseRefused(
             f"model '{model_id}' makes vectors; only models that generate text can be quantized here.",
             f"模型 {model_id} 是向量模型，此处只能量化生成模型。",
         )
     try:
+        folder, digest = catalog.weights_folder(entry), catalog.weights_digest(entry)
         size = check_weights(folder)
         shapes = tensor_shapes(folder)
-        digest = folder_digest(folder)
         config = _config(folder)
-    except WeightsError as error:
+    except (CatalogError, SnapshotError, WeightsError) as error:
         raise BaseRefused(error.en, error.zh) from None
     except OSError as error:
         raise BaseRefused(
@@ -57,26 +56,7 @@ def find_base(settings: CatalogSettings, model_id: str, root: Path = ROOT) -> Ba
             f"{folder}: holds no tokenizer ({', '.join(TOKENIZERS)}); fetch the whole model again.",
             "目录中没有分词器文件，请重新获取完整模型。",
         )
-    if entry.digest and entry.digest != digest:
-        raise BaseRefused(
-            f"model '{model_id}': {folder} has the digest {digest}, the catalog pins {entry.digest}; "
-            "fetch the weights again, or correct the catalog.",
-            "权重摘要与目录中登记的不一致，请重新获取权重或更正目录。",
-        )
     return Base(entry.id, folder, digest, entry.context_tokens, config, shapes, size)
-
-
-def _folder(catalog: Catalog, entry: ModelSettings) -> Path:
-    """Of the unquantized weights, even where a variant answers the model's own id; a hub's from its cache."""
-    local = catalog.folder(entry)
-    if local is None:
-        return snapshot_folder(entry)
-    if not (local / "config.json").is_file():
-        raise CatalogError(
-            f"model '{entry.id}': {local} holds no config.json; correct source.{entry.source.kind()} in the catalog.",
-            "模型目录缺少 config.json。",
-        )
-    return local
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Nothing half-made is ever at the output path: the last step is one rename, which
 
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from configs.whole_file import replace_file, sync
 from models.manifest import MANIFEST, file_digest
 from quantize.errors import OutputTaken
 
@@ -49,12 +49,7 @@ class Place:
 
     def write(self, name: str, text: str) -> None:
         """A file of the work folder, there as a whole or not at all."""
-        part = self.work / f"{name}.partial"
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.work / name)
+        replace_file(self.work / name, text)
 
     def finished_weights(self) -> dict[str, Any] | None:
         """What `weights_are_finished` was given, if the files are still what they were then."""
@@ -82,13 +77,13 @@ class Place:
         self.artefact.chmod(0o755)
         for path in self.artefact.iterdir():
             path.chmod(0o644)
-            _sync(path)
-        _sync(self.artefact)
+            sync(path)
+        sync(self.artefact)
         try:
             self.artefact.rename(self.out)
         except OSError:
             raise _taken(self.out) from None
-        _sync(self.out.parent)
+        sync(self.out.parent)
 
     def _read(self, name: str) -> Any:
         try:
@@ -127,11 +122,3 @@ def _taken(out: Path) -> OutputTaken:
         f"{out}: is there and is not the result of this run; it stays as it is. Remove it, or choose another --out.",
         f"{out}：该路径已存在且不是本次任务的产物，不会被覆盖。请移除或另选 --out。",
     )
-
-
-def _sync(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

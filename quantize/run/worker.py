@@ -43,12 +43,17 @@ class Patience:
     idle_seconds: float = 900
 
 
+def quantize_python(root: Path = ROOT) -> Path:
+    """The Python that has llm-compressor and lm-eval, whether it is there or not."""
+    named = os.environ.get(PYTHON_VARIABLE)
+    return Path(named) if named else root / ".venv-quantize" / "bin" / "python"
+
+
 def worker_command(tool: Tool, root: Path = ROOT) -> tuple[str, ...]:
     """How the tool's worker is started. Raises EnvironmentMissing."""
     if tool == "bitsandbytes":
         return (sys.executable, str(WORKERS / "bitsandbytes_worker.py"))
-    named = os.environ.get(PYTHON_VARIABLE)
-    python = Path(named) if named else root / ".venv-quantize" / "bin" / "python"
+    python, named = quantize_python(root), os.environ.get(PYTHON_VARIABLE)
     # The stamp is written last: without it the installation was interrupted.
     if not python.is_file() or not (named or (root / ".venv-quantize" / "opcgate-setup.stamp").is_file()):
         raise EnvironmentMissing(

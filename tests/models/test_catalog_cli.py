@@ -29,7 +29,7 @@ def config(tmp_path: Path) -> Path:
 
 def run(config: Path, *words: str) -> tuple[int, str]:
     app = engine if words[0] == "start" else models
-    done = CliRunner().invoke(app, [*words, "--config", str(config)], env={"COLUMNS": "200"}, catch_exceptions=False)
+    done = CliRunner().invoke(app, [*words, "--config", str(config)], env={"COLUMNS": "1000"}, catch_exceptions=False)
     return done.exit_code, done.output
 
 
