@@ -12,12 +12,16 @@ import pytest
 import yaml
 from safetensors.numpy import save
 
-from configs.schema import ModelSettings
+from configs.schema import CatalogSettings, ModelSettings
+from models.admission import AdmissionError, check_base
+from models.catalog import Catalog, folder_digest
 from models.doctor import diagnose_all
 from models.machine import machine_of
+from models.manifest import BaseRef
 from models.pull import pull
 from models.snapshot import SnapshotError, snapshot_folder
 from models.verify import verify
+from quantize.run.base import find_base
 from tests.conftest import ROOT
 from tests.models.hub import COMMIT, Hub, running
 from tests.models.site import CONFIG, make_site, open_catalog
@@ -59,6 +63,17 @@ def test_safetensors_are_fetched_at_the_pinned_revision_and_pickles_never(hub: H
     assert not [name for name, _ in hub.asked if name.endswith((".bin", ".pth"))]
     assert snapshot_folder(model()) == folder
     assert not any("pin it" in line for line in said)
+
+
+def test_what_is_made_from_a_hubs_model_is_known_by_the_digest_of_its_files(hub: Hub, tmp_path: Path) -> None:
+    folder = pull(model(), lambda _line: None)
+    catalog = Catalog(CatalogSettings(models=(model(),)))
+    digest = find_base(catalog.settings, "m").digest
+    assert catalog.weights_folder(model()) == folder
+    assert digest == catalog.weights_digest(model()) == folder_digest(folder)
+    check_base(catalog, model(), BaseRef(id="m", digest=digest), tmp_path)
+    with pytest.raises(AdmissionError, match="quantize again"):
+        check_base(catalog, model(), BaseRef(id="m", digest=catalog.base_digest(model())), tmp_path)
 
 
 def test_a_newest_revision_is_said_to_be_one(hub: Hub) -> None:
