@@ -50,7 +50,7 @@ class Moderations:
                 entry.under(rules)
                 steps = self._judged(rules.pipeline, texts, entry)
                 short = texts.characters <= INLINE_CHARS
-                results = all_of(steps) if short else await gateway.scans.run(caller.tenant or caller.key_id, steps)
+                results = all_of(steps) if short else await gateway.scans.run(caller.holder, steps)
                 entry.outcome = "checked"
                 yield {"id": "modr-" + entry.id.removeprefix("req_"), "model": MODEL, "results": results}
 

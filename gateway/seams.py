@@ -62,12 +62,6 @@ class Join:
         return finding.end > self.seen and place < len(self.meets) and self.meets[place] < finding.end
 
 
-def crossings(pipeline: Pipeline, scanned: ScannedTexts, places: Sequence[Place]) -> Iterator[Crossing]:
-    """The findings that begin in one of these texts and end in a later one. Raises ScannerError."""
-    for join in joins(places):
-        yield from crossings_of(pipeline, scanned, join)
-
-
 def crossings_of(pipeline: Pipeline, scanned: ScannedTexts, join: Join) -> Iterator[Crossing]:
     """The findings over one join. Raises ScannerError."""
     for finding in scanned.scan(pipeline, join.text, "prompt", join.surface, SCANNERS).findings:

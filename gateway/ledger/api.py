@@ -12,7 +12,6 @@ from gateway.errors import InvalidRequest
 from gateway.ledger.amounts import parse_amount
 from gateway.ledger.codes import Batch, not_redeemable
 from gateway.ledger.desk import give, grant_row, print_codes, redeem_code, take_back
-from gateway.ledger.ledger import holder_of
 from gateway.ledger.postings import NewGrant
 from gateway.ledger.shapes import (
     Codes,
@@ -106,7 +105,7 @@ async def create_codes(request: Request, actor: Operator, body: NewCodes) -> Cod
 
 @router.post("/vouchers/redeem", summary="Redeem a code for one's own organisation. / 兑换算力券。")
 async def redeem_voucher(request: Request, actor: Anyone, body: RedeemedCode) -> Voucher:
-    gateway, holder = gateway_of(request), holder_of(actor.caller)
+    gateway, holder = gateway_of(request), actor.caller.holder
     tries = gateway.settings.ledger.redeem_failures_per_minute
     async with writing(gateway.database) as connection:
         grant_id = await redeem_code(connection, _now(request), holder, body.code, actor.name, tries)
@@ -148,7 +147,7 @@ async def prices(request: Request, actor: Anyone) -> list[ShownPrice]:
 
 def _holder(actor: Actor, tenant: str | None) -> str:
     """Whose vouchers are meant: one's own, or whose an operator names. Raises NotFound for others'."""
-    own = holder_of(actor.caller)
+    own = actor.caller.holder
     if tenant is not None and tenant != own and not actor.is_operator:
         raise nothing_here()
     return tenant or own

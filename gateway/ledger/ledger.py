@@ -100,7 +100,7 @@ class Ledger:
 
     async def hold(self, caller: Caller, model: ServedModel, estimate: TokenEstimate) -> Hold:
         """Set aside what the request may cost at most. Raises QuotaSpent, and RecordFailed without a database."""
-        holder, region = holder_of(caller), caller.region or self.settings.region
+        holder, region = caller.holder, caller.region or self.settings.region
         price = self.prices.of(*model.lineage)
         held: list[Draw] = []
         try:
@@ -234,11 +234,6 @@ class Ledger:
         """Do something in one write transaction."""
         async with writing(self._engine) as connection:
             return await connection.run_sync(work)
-
-
-def holder_of(caller: Caller) -> str:
-    """Whose vouchers a key spends: its tenant's, or its own when it has no tenant."""
-    return caller.tenant or caller.key_id
 
 
 def _why(ask: _Ask, left: _Left) -> str:

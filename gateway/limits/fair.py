@@ -98,7 +98,7 @@ class FairTurns:
         A request for several `answers` costs its organisation as many turns: the node writes them all.
         """
         queue = self._queues.setdefault(model.served_name, Queue())
-        tenant = caller.tenant or caller.key_id
+        tenant = caller.holder
         mine = Waiting(tenant, entry.priority == "batch", 0.0, take, asyncio.get_running_loop().create_future())
         if len(self) >= self._settings.queue_length:
             self._make_room(mine, model)

@@ -41,6 +41,11 @@ class Caller:
     region: str | None = None
     key_version: int = 1
 
+    @property
+    def holder(self) -> str:
+        """Who spends vouchers and has turns: the key's tenant, or the key by itself when it has none."""
+        return self.tenant or self.key_id
+
     def may_use(self, model: str) -> bool:
         """True when this key may call the model of this public id."""
         return self.models is None or model in self.models

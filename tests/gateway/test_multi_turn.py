@@ -19,7 +19,7 @@ from gateway.record import RequestEntry
 from gateway.request import CHAT, CheckedRequest, parse_request
 from gateway.scan_turns import ScanTurns
 from gateway.scanned import CLEAN, ENTRY_BYTES, ScannedTexts
-from gateway.seams import REACH, crossings
+from gateway.seams import REACH, Crossing, crossings_of, joins
 from gateway.surfaces.shape import Place
 from tests.compliance.helpers import of_terms
 from tests.conftest import read_cases
@@ -113,6 +113,10 @@ async def test_a_finding_over_a_join_is_reported_where_it_ends(shipped: Pipeline
 
 def turns_of(*texts: str) -> list[Place]:
     return [Place(f"messages.{at}.content", {"content": text}, "content") for at, text in enumerate(texts)]
+
+
+def crossings(pipeline: Pipeline, scanned: ScannedTexts, places: list[Place]) -> list[Crossing]:
+    return [one for join in joins(places) for one in crossings_of(pipeline, scanned, join)]
 
 
 def test_terms_cut_in_two_are_found(shipped: Pipeline) -> None:
